@@ -1,0 +1,72 @@
+// The pybind11 module pgnface._C: every kernel under the name <kernel>_<cpu|cuda>_<f32|f64>.
+// Pointers arrive as integers (0 is null), then sizes; the last argument is a Context.
+#include <pybind11/pybind11.h>
+
+#include <cstdint>
+#include <string>
+#include <type_traits>
+
+#include "common/context.h"
+#include "sample_colors/sample_colors.h"
+
+namespace py = pybind11;
+
+namespace pgnface {
+namespace {
+
+// What Python passes for a kernel argument: addresses for pointers, everything else as it is.
+template <typename A>
+using Argument = std::conditional_t<std::is_pointer_v<A>, std::uintptr_t, A>;
+
+template <typename A>
+A convert(Argument<A> value) {
+  if constexpr (std::is_pointer_v<A>) {
+    return reinterpret_cast<A>(value);
+  } else {
+    return value;
+  }
+}
+
+template <typename... A>
+void bind(py::module_& module, const std::string& name, void (*kernel)(A...)) {
+  module.def(
+      name.c_str(), [kernel](Argument<std::decay_t<A>>... arguments) {
+        py::gil_scoped_release release;
+        kernel(convert<std::decay_t<A>>(arguments)...);
+      });
+}
+
+}  // namespace
+
+#define PGNFACE_BIND_CPU(kernel)                                  \
+  bind(module, #kernel "_cpu_f32", &kernel##_cpu<float>);         \
+  bind(module, #kernel "_cpu_f64", &kernel##_cpu<double>);
+
+#ifdef PGNFACE_WITH_CUDA
+#define PGNFACE_BIND(kernel) \
+  PGNFACE_BIND_CPU(kernel)   \
+  bind(module, #kernel "_cuda_f32", &kernel##_cuda<float>);
+#else
+#define PGNFACE_BIND(kernel) PGNFACE_BIND_CPU(kernel)
+#endif
+
+PYBIND11_MODULE(_C, module) {
+  module.doc() = "Kernels of pgnface. Call them through pgnface.ops, which checks every argument.";
+#ifdef PGNFACE_WITH_CUDA
+  module.attr("has_cuda") = true;
+#else
+  module.attr("has_cuda") = false;
+#endif
+
+  py::class_<Context>(module, "Context")
+      .def(py::init([](int threads, int device, std::uintptr_t stream, bool deterministic) {
+             return Context{threads, device, stream, deterministic};
+           }),
+           py::arg("threads") = 1, py::arg("device") = -1, py::arg("stream") = 0,
+           py::arg("deterministic") = true);
+
+  PGNFACE_BIND(sample_colors_forward)
+  PGNFACE_BIND(sample_colors_backward)
+}
+
+}  // namespace pgnface

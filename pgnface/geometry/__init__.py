@@ -1,0 +1,21 @@
+"""Head pose, cameras and the conventions that the rest of the package relies on."""
+
+from .pose import (
+    Pose,
+    angles_from_rotation,
+    apply_pose,
+    flip_axes,
+    mean_rotation,
+    rotation_distance,
+    rotation_from_angles,
+)
+
+__all__ = [
+    "Pose",
+    "angles_from_rotation",
+    "apply_pose",
+    "flip_axes",
+    "mean_rotation",
+    "rotation_distance",
+    "rotation_from_angles",
+]

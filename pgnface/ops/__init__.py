@@ -1,0 +1,10 @@
+"""The kernels as differentiable torch functions, on the CPU and on CUDA.
+
+Every op takes float32 (float64 too on the CPU; half precision is promoted), works under
+``torch.compile(fullgraph=True)``, runs on as many threads as ``torch.get_num_threads()`` says and
+gives the same bits for any number of them. See docs/ops.md for the conventions.
+"""
+
+from .sample_colors import sample_colors
+
+__all__ = ["sample_colors"]

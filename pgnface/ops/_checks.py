@@ -1,0 +1,78 @@
+"""Argument checks shared by the ops: an error names the argument, what was expected, what came."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def require_shape(op: str, name: str, tensor: Tensor, shape: str, **sizes: int) -> None:
+    """Check a tensor against a shape such as ``"N, V, 3"``.
+
+    A letter stands for any size, or for the size given for it in ``sizes``; a number for itself.
+
+    Raises:
+        TypeError: when it is no tensor.
+        ValueError: when the shape differs.
+    """
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"{op}: {name} must be a tensor, got {type(tensor).__name__}")
+    axes = [axis.strip() for axis in shape.split(",")]
+    matches = tensor.dim() == len(axes) and all(
+        size == (int(axis) if axis.isdigit() else sizes.get(axis, size))
+        for axis, size in zip(axes, tensor.shape)
+    )
+    if not matches:
+        known = ", ".join(f"{k}={v}" for k, v in sizes.items() if k in axes)
+        where = f" with {known}" if known else ""
+        raise ValueError(
+            f"{op}: {name} must have shape ({shape}){where}, got {tuple(tensor.shape)}"
+        )
+
+
+def prepare(op: str, **tensors: Tensor | None) -> list[Tensor | None]:
+    """Bring floating-point arguments to one device, one kernel dtype and contiguous memory.
+
+    Half precision (as autocast hands it out) is promoted to float32; float64 stays. All must lie
+    on one device, the kernels' dtype must be the same for all.
+
+    Raises:
+        TypeError: for an integer or complex tensor, or a mix of float32 and float64.
+        ValueError: for tensors on different devices, or on a device without kernels.
+    """
+    given = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+    first_name, first = next(iter(given.items()))
+    if first.device.type not in ("cpu", "cuda", "meta"):
+        raise ValueError(f"{op}: {first_name} is on {first.device}; kernels exist for cpu and cuda")
+    result: dict[str, Tensor] = {}
+    for name, tensor in given.items():
+        if not tensor.is_floating_point():
+            raise TypeError(f"{op}: {name} must be floating point, got {tensor.dtype}")
+        if tensor.device != first.device:
+            raise ValueError(
+                f"{op}: {name} is on {tensor.device}, but {first_name} is on {first.device}"
+            )
+        if tensor.dtype in (torch.float16, torch.bfloat16):
+            tensor = tensor.float()
+        result[name] = tensor.contiguous()
+    dtypes = {name: tensor.dtype for name, tensor in result.items()}
+    if len(set(dtypes.values())) > 1:
+        raise TypeError(f"{op}: arguments must share one dtype, got {dtypes}")
+    return [result.get(name) for name in tensors]
+
+
+def prepare_triangles(op: str, triangles: Tensor, like: Tensor) -> Tensor:
+    """Triangles as contiguous int32 (T, 3) on the device of ``like``.
+
+    Raises:
+        TypeError: when they are not integers.
+        ValueError: for a wrong shape or device. Indices are checked by the kernels' callers where
+            a mesh is made (:class:`pgnface.ops.Adjacency`, ``MorphableModel``), because a check
+            here would make the GPU wait.
+    """
+    require_shape(op, "triangles", triangles, "T, 3")
+    if triangles.is_floating_point() or triangles.dtype == torch.bool:
+        raise TypeError(f"{op}: triangles must be integers, got {triangles.dtype}")
+    if triangles.device != like.device:
+        raise ValueError(f"{op}: triangles are on {triangles.device}, expected {like.device}")
+    return triangles.to(torch.int32).contiguous()

@@ -1,0 +1,31 @@
+"""Slow, readable torch twins of every op: what the tests compare the kernels with.
+
+Each function has the name, the arguments and the meaning of its op in :mod:`pgnface.ops`; the
+gradients are torch's own.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def sample_colors(image: Tensor, points: Tensor) -> Tensor:
+    """Twin of :func:`pgnface.ops.sample_colors`."""
+    height, width = image.shape[2:]
+    finite = torch.isfinite(points[..., :2]).all(-1)
+    xy = torch.where(finite[..., None], points[..., :2], torch.zeros_like(points[..., :2])) - 0.5
+    limit = torch.tensor([width - 1, height - 1], dtype=xy.dtype, device=xy.device)
+    xy = torch.minimum(xy.clamp(min=0), limit)
+    low = torch.minimum(xy.detach().floor(), (limit - 1).clamp(min=0))
+    (fx, fy), (x0, y0) = (xy - low).unbind(-1), low.long().unbind(-1)
+    x1, y1 = (x0 + 1).clamp(max=width - 1), (y0 + 1).clamp(max=height - 1)
+    batch = torch.arange(image.shape[0], device=image.device)[:, None]
+
+    def pixel(y: Tensor, x: Tensor) -> Tensor:
+        return image[batch, :, y, x]
+
+    fx, fy = fx[..., None], fy[..., None]
+    top = pixel(y0, x0) * (1 - fx) + pixel(y0, x1) * fx
+    bottom = pixel(y1, x0) * (1 - fx) + pixel(y1, x1) * fx
+    return (top * (1 - fy) + bottom * fy) * finite[..., None]
