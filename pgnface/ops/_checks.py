@@ -20,7 +20,7 @@ def require_shape(op: str, name: str, tensor: Tensor, shape: str, **sizes: int) 
     axes = [axis.strip() for axis in shape.split(",")]
     matches = tensor.dim() == len(axes) and all(
         size == (int(axis) if axis.isdigit() else sizes.get(axis, size))
-        for axis, size in zip(axes, tensor.shape)
+        for axis, size in zip(axes, tensor.shape, strict=True)
     )
     if not matches:
         known = ", ".join(f"{k}={v}" for k, v in sizes.items() if k in axes)
