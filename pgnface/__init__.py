@@ -2,4 +2,16 @@
 
 from importlib.metadata import version
 
+from pgnface._lazy import lazy_exports
+
 __version__ = version("pgnface")
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "Pose": "pgnface.geometry",
+        "geometry": "pgnface.geometry",
+        "load_model": "pgnface.morphable",
+        "ops": "pgnface.ops",
+    },
+)

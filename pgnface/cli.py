@@ -1,0 +1,215 @@
+"""The command ``pgnface <verb>``.
+
+A verb is a dataclass whose fields are its options and whose ``run`` imports what it needs, so that
+``pgnface --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tyro.conf import Positional, subcommand
+
+from pgnface._errors import NothingFoundError
+
+# Exit codes beside 0: wrong use or input, nothing found in good input, stopped by Ctrl-C.
+EXIT_USER_ERROR, EXIT_NOTHING_FOUND, EXIT_INTERRUPTED = 2, 3, 130
+
+
+@dataclass
+class Info:
+    """Print versions, CPU features, threads and whether CUDA is built in and a device is seen."""
+
+    json: bool = False
+    """Print JSON."""
+
+    def run(self) -> None:
+        from pgnface.info import collect_info, format_info
+
+        info = collect_info()
+        print(json.dumps(info, indent=2) if self.json else format_info(info))
+
+
+@dataclass
+class Demo:
+    """Train a small network on rendered people, measure it on people it has never seen, and write
+    an HTML report. Needs no data and no GPU."""
+
+    minutes: float = 6.0
+    """Time for training, in minutes; evaluation and report come on top (about a minute)."""
+    output: Path = Path("pgnface-demo")
+    """Folder for the report, the reconstructed head and the checkpoint."""
+    model: str = "default"
+    """Face model: the built-in one or a file."""
+    seed: int = 0
+    open: bool = False
+    """Open the report in the browser."""
+
+    def run(self) -> None:
+        from pgnface.demo import run_demo
+
+        report = run_demo(self.output, minutes=self.minutes, model=self.model, seed=self.seed)
+        if self.open:
+            import webbrowser
+
+            webbrowser.open(report.as_uri())
+
+
+@dataclass
+class Aflw2000:
+    """Landmark and pose errors on AFLW2000-3D, or any folder of .jpg and .mat in its format."""
+
+    root: Path
+    """Folder with the images and their .mat files."""
+    checkpoint: str = "default"
+    """Checkpoint to measure; default: the shipped weights."""
+    split: Literal["all", "validation", "train"] = "all"
+    """Part of the files: blocks of 20 consecutive files, four of five for training."""
+    bins: tuple[float, ...] = (0.0, 30.0, 60.0, 90.0)
+    """Edges of the bins of |yaw| in degrees."""
+    annotations: Path | None = None
+    """File .npz with other 2D points to measure against: names (N,), reannotated68 (N, 2, 68)."""
+    boxes: Literal["landmarks", "detector"] = "landmarks"
+    """Faces are cropped by the true landmarks' boxes or by a face detector."""
+    batch_size: int = 32
+    """Faces in one run of the network."""
+    output: Path | None = None
+    """Folder for metrics.json, the error plot and the contact sheet; default: none written."""
+    json: bool = False
+    """Print the numbers as JSON and nothing else."""
+
+    def run(self) -> None:
+        from pgnface.evaluation.aflw2000 import evaluate_aflw2000
+        from pgnface.evaluation.report import print_report
+
+        report = evaluate_aflw2000(
+            self.root,
+            self.checkpoint,
+            split=self.split,
+            bins=self.bins,
+            annotations=self.annotations,
+            boxes=self.boxes,
+            batch_size=self.batch_size,
+            output=self.output,
+        )
+        print_report(report, as_json=self.json)
+
+
+@dataclass
+class Synthetic:
+    """Landmark, pose and shape errors on rendered people that training never sees."""
+
+    checkpoint: str = "default"
+    """Checkpoint to measure; default: the shipped weights."""
+    people: int = 64
+    """Number of people, with two pictures each."""
+    batch_size: int = 32
+    """Faces in one run of the network."""
+    output: Path | None = None
+    """Folder for metrics.json and a contact sheet; default: none written."""
+    json: bool = False
+    """Print the numbers as JSON and nothing else."""
+
+    def run(self) -> None:
+        from pgnface.evaluation.report import print_report
+        from pgnface.evaluation.synthetic import evaluate_synthetic
+
+        report = evaluate_synthetic(
+            self.checkpoint, people=self.people, batch_size=self.batch_size, output=self.output
+        )
+        print_report(report, as_json=self.json)
+
+
+@dataclass
+class Evaluate:
+    """Measure a checkpoint by a published protocol or on rendered people."""
+
+    protocol: (
+        Annotated[Aflw2000, subcommand("aflw2000")] | Annotated[Synthetic, subcommand("synthetic")]
+    )
+
+    def run(self) -> None:
+        self.protocol.run()
+
+
+@dataclass
+class Reconstruct:
+    """Find the faces in photos (or a video) and write their 3D meshes and overlays."""
+
+    photos: Positional[tuple[Path, ...]]
+    """Photos or video files."""
+    output: Path = Path("pgnface-out")
+    """Folder for the results."""
+    checkpoint: str = "default"
+    """Checkpoint to use; default: the shipped weights."""
+    detector: Literal["auto", "haar", "face-alignment", "none"] = "auto"
+    """Face detector; auto: face-alignment where it and its weights are installed, else Haar."""
+    box: tuple[float, float, float, float] | None = None
+    """The face's box x0 y0 x1 y1 in pixels, in place of a detector."""
+    formats: tuple[Literal["glb", "obj", "ply"], ...] = ("glb", "obj", "ply")
+    """Mesh formats."""
+    every: int = 10
+    """In a video, every how many frames one is used."""
+
+    def run(self) -> None:
+        from pgnface.reconstruction import reconstruct_files
+
+        reconstruct_files(
+            self.photos,
+            self.output,
+            checkpoint=self.checkpoint,
+            detector=self.detector,
+            box=self.box,
+            formats=self.formats,
+            every=self.every,
+        )
+
+
+Command = (
+    Annotated[Info, subcommand("info")]
+    | Annotated[Demo, subcommand("demo")]
+    | Annotated[Evaluate, subcommand("evaluate")]
+    | Annotated[Reconstruct, subcommand("reconstruct")]
+)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; ends the process with its exit code.
+
+    Errors of the user's input print one line on stderr; ``PGNFACE_DEBUG=1`` shows the traceback.
+    """
+    command = tyro.cli(
+        Command,
+        prog="pgnface",
+        description="3D faces from photos and videos, and the training of the network.",
+        args=arguments,
+        config=(
+            tyro.conf.OmitSubcommandPrefixes,
+            tyro.conf.OmitArgPrefixes,
+            tyro.conf.FlagCreatePairsOff,
+        ),
+    )
+    try:
+        command.run()
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output has gone (`pgnface info | head -1`); keep Python from saying so.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (ValueError, OSError) as error:
+        if os.environ.get("PGNFACE_DEBUG"):
+            raise
+        message = " ".join(str(error).split()) or type(error).__name__
+        print(f"pgnface: error: {message}", file=sys.stderr)
+        found_nothing = isinstance(error, NothingFoundError)
+        sys.exit(EXIT_NOTHING_FOUND if found_nothing else EXIT_USER_ERROR)
+
+
+if __name__ == "__main__":
+    main()
