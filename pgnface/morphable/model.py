@@ -1,0 +1,236 @@
+"""The 3D morphable face model: a mean shape plus linear identity and expression displacements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from pgnface.geometry.landmarks import LANDMARK_COUNT
+from pgnface.geometry.pose import Pose
+
+
+class MorphableModel(nn.Module):
+    """A linear 3D face model (Blanz and Vetter 1999) in millimetres.
+
+    ``vertices = mean + identity @ identity_basis + expression @ expression_basis``
+
+    Model space: x to the subject's left, y up, z out of the face. Identity coefficients are in
+    standard deviations; an expression coefficient of 1 is the full expression.
+
+    The tensors are buffers that move with ``.to()`` but stay out of the state dict: a checkpoint
+    names its model rather than holding a copy (licensed models must not travel in checkpoints).
+
+    Args:
+        mean: ``(V, 3)`` mm.
+        identity_basis: ``(I, V, 3)`` mm per standard deviation.
+        expression_basis: ``(E, V, 3)`` mm per unit of the expression; E may be 0.
+        triangles: ``(T, 3)`` integers, counter-clockwise seen from outside.
+        uv: ``(V, 2)`` texture coordinates in [0, 1]; u right, v down, as the axes of an image.
+        landmarks: ``(68,)`` vertex ids in iBUG order.
+        name: recorded in checkpoints.
+        expression_names: one for each expression; numbered when not given.
+        license: one line on the terms of use.
+        regions: ``(V,)`` numbers into ``region_names`` that tell skin from eyes and mouth; all
+            zeros when not given.
+        region_names: names of the region numbers.
+
+    Raises:
+        TypeError, ValueError: naming the argument, what was expected and what came, for wrong
+            shapes and dtypes, values that are not finite and ids out of range.
+    """
+
+    mean: Tensor
+    basis: Tensor
+    triangles: Tensor
+    uv: Tensor
+    landmarks: Tensor
+    regions: Tensor
+
+    def __init__(
+        self,
+        mean: Tensor,
+        identity_basis: Tensor,
+        expression_basis: Tensor,
+        triangles: Tensor,
+        uv: Tensor,
+        landmarks: Tensor,
+        *,
+        name: str = "unnamed",
+        expression_names: Sequence[str] | None = None,
+        license: str = "",
+        regions: Tensor | None = None,
+        region_names: Sequence[str] = ("skin",),
+    ):
+        super().__init__()
+        _require_floats(mean=mean, identity_basis=identity_basis, uv=uv)
+        _require_floats(expression_basis=expression_basis)
+        _require_shape("mean", mean, (None, 3))
+        count = len(mean)
+        _require_shape("identity_basis", identity_basis, (None, count, 3))
+        _require_shape("expression_basis", expression_basis, (None, count, 3))
+        _require_shape("uv", uv, (count, 2))
+        if bool((uv < 0).any() | (uv > 1).any()):
+            raise ValueError(f"uv: expected values in [0, 1], got {uv.min():g} to {uv.max():g}")
+        _require_ids("triangles", triangles, (None, 3), count)
+        _require_ids("landmarks", landmarks, (LANDMARK_COUNT,), count)
+        if regions is None:
+            regions = torch.zeros(count, dtype=torch.uint8)
+        _require_ids("regions", regions, (count,), len(region_names))
+        expressions = len(expression_basis)
+        if expression_names is None:
+            expression_names = [f"expression_{i}" for i in range(expressions)]
+        if len(expression_names) != expressions:
+            raise ValueError(
+                f"expression_names: expected {expressions} names as in expression_basis, "
+                f"got {len(expression_names)}"
+            )
+
+        def buffer(key: str, value: Tensor, dtype: torch.dtype) -> None:
+            self.register_buffer(key, value.to(dtype).contiguous(), persistent=False)
+
+        buffer("mean", mean, torch.float32)
+        buffer("basis", torch.cat((identity_basis, expression_basis)), torch.float32)
+        buffer("triangles", triangles, torch.int32)
+        buffer("uv", uv, torch.float32)
+        buffer("landmarks", landmarks, torch.int64)
+        buffer("regions", regions, torch.uint8)
+        # Landmarks are evaluated at every training step without the other vertices.
+        buffer("_landmark_mean", self.mean[self.landmarks], torch.float32)
+        buffer("_landmark_basis", self.basis[:, self.landmarks], torch.float32)
+        self.identity_count = len(identity_basis)
+        self.name = name
+        self.license = license
+        self.expression_names = tuple(str(n) for n in expression_names)
+        self.region_names = tuple(str(n) for n in region_names)
+
+    @property
+    def vertex_count(self) -> int:
+        """V."""
+        return len(self.mean)
+
+    @property
+    def expression_count(self) -> int:
+        """E."""
+        return len(self.basis) - self.identity_count
+
+    @property
+    def identity_basis(self) -> Tensor:
+        """``(I, V, 3)``, a view of ``basis``."""
+        return self.basis[: self.identity_count]
+
+    @property
+    def expression_basis(self) -> Tensor:
+        """``(E, V, 3)``, a view of ``basis``."""
+        return self.basis[self.identity_count :]
+
+    def vertices(
+        self,
+        identity: Tensor | None = None,
+        expression: Tensor | None = None,
+        pose: Pose | None = None,
+    ) -> Tensor:
+        """Vertices ``(..., V, 3)``: in image space with a pose, else in model space.
+
+        Args:
+            identity: ``(..., I)``, zeros when missing.
+            expression: ``(..., E)``, zeros when missing.
+            pose: of leading dimensions ``(...)``.
+
+        Leading dimensions are broadcast against each other; without any argument there are none.
+        Gradients flow to coefficients and pose.
+        """
+        return self._evaluate(self.mean, self.basis, identity, expression, pose)
+
+    def landmark_points(
+        self,
+        identity: Tensor | None = None,
+        expression: Tensor | None = None,
+        pose: Pose | None = None,
+    ) -> Tensor:
+        """The landmarks ``(..., 68, 3)`` as :meth:`vertices`, without evaluating the others."""
+        return self._evaluate(self._landmark_mean, self._landmark_basis, identity, expression, pose)
+
+    def _evaluate(
+        self,
+        mean: Tensor,
+        basis: Tensor,
+        identity: Tensor | None,
+        expression: Tensor | None,
+        pose: Pose | None,
+    ) -> Tensor:
+        sizes = {"identity": self.identity_count, "expression": self.expression_count}
+        given = {"identity": identity, "expression": expression}
+        shapes = [] if pose is None else [pose.scale.shape]
+        for key, value in given.items():
+            if value is None:
+                continue
+            if value.dim() == 0 or value.shape[-1] != sizes[key]:
+                raise ValueError(
+                    f"{key}: expected shape (..., {sizes[key]}), got {tuple(value.shape)}"
+                )
+            shapes.append(value.shape[:-1])
+        leading = torch.broadcast_shapes(*shapes)
+        parts = [
+            mean.new_zeros(*leading, sizes[key]) if value is None else value.expand(*leading, -1)
+            for key, value in given.items()
+        ]
+        coefficients = (
+            torch.cat(parts, dim=-1).flatten(0, -2) if leading else torch.cat(parts)[None]
+        )
+        placement = {}
+        if pose is not None:
+            placement = {
+                "scale": pose.scale.expand(leading).reshape(-1),
+                "rotation": pose.image_rotation.expand(*leading, 3, 3).reshape(-1, 3, 3),
+                "translation": pose.translation.expand(*leading, 3).reshape(-1, 3),
+            }
+        points = _evaluate_morphable(mean, basis, coefficients, **placement)
+        return points.reshape(*leading, len(mean), 3)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.name!r}, vertices={self.vertex_count}, triangles={len(self.triangles)}, "
+            f"identity={self.identity_count}, expression={self.expression_count}"
+        )
+
+
+# Stands in for pgnface.ops.evaluate_morphable until that op is there.
+def _evaluate_morphable(mean, basis, coefficients, scale=None, rotation=None, translation=None):
+    points = mean + torch.einsum("np,pvk->nvk", coefficients, basis)
+    if scale is None:
+        return points
+    rotated = points @ rotation.transpose(-1, -2)
+    return scale[:, None, None] * rotated + translation[:, None]
+
+
+def _require_floats(**tensors: Tensor) -> None:
+    for name, tensor in tensors.items():
+        if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
+            kind = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
+            raise TypeError(f"{name}: expected a floating-point tensor, got {kind}")
+        bad = int((~torch.isfinite(tensor)).sum())
+        if bad:
+            raise ValueError(f"{name}: expected finite values, got {bad} that are not")
+
+
+def _require_shape(name: str, tensor: Tensor, shape: tuple[int | None, ...]) -> None:
+    """Check a shape in which ``None`` stands for any size."""
+    if tensor.dim() != len(shape) or any(
+        want is not None and want != got for want, got in zip(shape, tensor.shape, strict=True)
+    ):
+        wanted = ", ".join("*" if size is None else str(size) for size in shape)
+        raise ValueError(f"{name}: expected shape ({wanted}), got {tuple(tensor.shape)}")
+
+
+def _require_ids(name: str, ids: Tensor, shape: tuple[int | None, ...], count: int) -> None:
+    """Check integers of a shape that lie in [0, count)."""
+    if not isinstance(ids, Tensor) or ids.is_floating_point() or ids.dtype == torch.bool:
+        kind = ids.dtype if isinstance(ids, Tensor) else type(ids).__name__
+        raise TypeError(f"{name}: expected an integer tensor, got {kind}")
+    _require_shape(name, ids, shape)
+    if ids.numel() and (int(ids.min()) < 0 or int(ids.max()) >= count):
+        raise ValueError(
+            f"{name}: expected ids from 0 to {count - 1}, got {int(ids.min())} to {int(ids.max())}"
+        )

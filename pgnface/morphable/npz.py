@@ -1,0 +1,124 @@
+"""pgnface's own model file: an ``.npz`` of plain arrays, described in docs/models.md.
+
+A file may hold a dense model, or a coarse *control mesh* with a sparse operator that turns control
+vertices into the model's vertices (a subdivision step and a crop, say). Applied to the mean and
+each basis vector once at loading, the operator makes the file several times smaller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .model import MorphableModel
+
+FORMAT = "pgnface-model-1"
+REQUIRED = ("mean", "identity_basis", "expression_basis", "triangles", "uv", "landmarks")
+_OPERATOR = ("operator_data", "operator_indices", "operator_indptr")
+
+
+def is_own_format(arrays: Mapping[str, np.ndarray]) -> bool:
+    """Whether the arrays of an npz file are of this format."""
+    return "format" in arrays and str(arrays["format"]) == FORMAT
+
+
+def from_arrays(arrays: Mapping[str, np.ndarray], name: str) -> MorphableModel:
+    """The model that a file's arrays describe.
+
+    Args:
+        arrays: the contents of the npz file.
+        name: used when the file holds no name.
+
+    Raises:
+        KeyError: for a missing key.
+        TypeError, ValueError: for arrays that do not fit together.
+    """
+    require_keys(arrays, REQUIRED)
+    mean = np.asarray(arrays["mean"], np.float32)
+    identity = np.asarray(arrays["identity_basis"], np.float32)
+    expression = np.asarray(arrays["expression_basis"], np.float32)
+    if any(key in arrays for key in _OPERATOR):
+        require_keys(arrays, _OPERATOR)
+        mean, identity, expression = _expand(arrays, mean, identity, expression)
+    names = arrays.get("expression_names")
+    regions = arrays.get("regions")
+    return MorphableModel(
+        torch.from_numpy(mean),
+        torch.from_numpy(identity),
+        torch.from_numpy(expression),
+        integer_tensor(arrays["triangles"]),
+        torch.from_numpy(np.asarray(arrays["uv"], np.float32)),
+        integer_tensor(arrays["landmarks"]),
+        name=str(arrays.get("name", name)),
+        expression_names=None if names is None else [str(n) for n in names],
+        license=str(arrays.get("license", "")),
+        regions=None if regions is None else integer_tensor(regions),
+        region_names=[str(n) for n in arrays.get("region_names", ["skin"])],
+    )
+
+
+def save_model(model: MorphableModel, path: str | Path) -> None:
+    """Write a dense float32 file that :func:`pgnface.morphable.load_model` reads back exactly."""
+    arrays = {key: getattr(model, key).detach().cpu().numpy() for key in (*REQUIRED, "regions")}
+    np.savez_compressed(
+        path,
+        format=FORMAT,
+        name=model.name,
+        license=model.license,
+        expression_names=np.array(model.expression_names, dtype=np.str_),
+        region_names=np.array(model.region_names, dtype=np.str_),
+        **arrays,
+    )
+
+
+def require_keys(arrays: Mapping[str, np.ndarray], keys: tuple[str, ...]) -> None:
+    """Raise KeyError naming the keys that are missing."""
+    missing = [key for key in keys if key not in arrays]
+    if missing:
+        raise KeyError(f"missing {', '.join(missing)}; found {', '.join(sorted(arrays)) or 'none'}")
+
+
+def integer_tensor(array: np.ndarray) -> torch.Tensor:
+    """An integer array as int64; anything else as it is, for the model's checks to name it."""
+    array = np.asarray(array)
+    return torch.from_numpy(array.astype(np.int64) if array.dtype.kind in "iu" else array)
+
+
+def _expand(
+    arrays: Mapping[str, np.ndarray], *fields: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Apply the sparse operator (V, C) to control-mesh fields (..., C, 3)."""
+    from scipy import sparse
+
+    columns = fields[0].shape[0]
+    indices, indptr = arrays["operator_indices"], arrays["operator_indptr"]
+    if len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < columns:
+        raise ValueError(
+            f"operator_indices: expected ids from 0 to {columns - 1}, "
+            f"got {indices.min()} to {indices.max()}"
+        )
+    try:
+        operator = sparse.csr_matrix(
+            (
+                np.asarray(arrays["operator_data"], np.float32),
+                indices.astype(np.int32),
+                indptr.astype(np.int32),
+            ),
+            shape=(len(indptr) - 1, columns),
+        )
+    except ValueError as error:
+        raise ValueError(f"operator_indptr: {error}") from error
+    for key, field in zip(("mean", "identity_basis", "expression_basis"), fields, strict=True):
+        if field.ndim < 2 or field.shape[-2:] != (columns, 3):
+            raise ValueError(f"{key}: expected shape (..., {columns}, 3), got {field.shape}")
+
+    def apply(field: np.ndarray) -> np.ndarray:
+        # One sparse product for all vectors: columns are (vector, coordinate) pairs.
+        flat = field.reshape(-1, columns, 3).transpose(1, 0, 2).reshape(columns, -1)
+        dense = (operator @ flat).reshape(operator.shape[0], -1, 3).transpose(1, 0, 2)
+        return np.ascontiguousarray(dense).reshape(*field.shape[:-2], operator.shape[0], 3)
+
+    return tuple(apply(field) for field in fields)
