@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "common/context.h"
+#include "evaluate_morphable/evaluate_morphable.h"
 #include "sample_colors/sample_colors.h"
 
 namespace py = pybind11;
@@ -65,6 +66,8 @@ PYBIND11_MODULE(_C, module) {
            py::arg("threads") = 1, py::arg("device") = -1, py::arg("stream") = 0,
            py::arg("deterministic") = true);
 
+  PGNFACE_BIND_CPU(evaluate_morphable_forward)
+  PGNFACE_BIND_CPU(evaluate_morphable_backward)
   PGNFACE_BIND(sample_colors_forward)
   PGNFACE_BIND(sample_colors_backward)
 }

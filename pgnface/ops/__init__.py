@@ -5,6 +5,7 @@ Every op takes float32 (float64 too on the CPU; half precision is promoted), wor
 gives the same bits for any number of them. See docs/ops.md for the conventions.
 """
 
+from .evaluate_morphable import evaluate_morphable
 from .sample_colors import sample_colors
 
-__all__ = ["sample_colors"]
+__all__ = ["evaluate_morphable", "sample_colors"]

@@ -29,3 +29,18 @@ def sample_colors(image: Tensor, points: Tensor) -> Tensor:
     top = pixel(y0, x0) * (1 - fx) + pixel(y0, x1) * fx
     bottom = pixel(y1, x0) * (1 - fx) + pixel(y1, x1) * fx
     return (top * (1 - fy) + bottom * fy) * finite[..., None]
+
+
+def evaluate_morphable(
+    mean: Tensor,
+    basis: Tensor,
+    coefficients: Tensor,
+    scale: Tensor | None = None,
+    rotation: Tensor | None = None,
+    translation: Tensor | None = None,
+) -> Tensor:
+    """Twin of :func:`pgnface.ops.evaluate_morphable`."""
+    shape = mean + torch.einsum("np,pvd->nvd", coefficients, basis)
+    if scale is None:
+        return shape
+    return scale[:, None, None] * shape @ rotation.transpose(1, 2) + translation[:, None]

@@ -1,0 +1,90 @@
+// Vertices of a linear shape model, with an optional similarity applied in the same pass.
+//
+//   mean         (vertices, 3)
+//   basis        (count, vertices, 3), contiguous: one coefficient's displacements after the other
+//   coefficients (batch, count)
+//   scale (batch), rotation (batch, 3, 3), translation (batch, 3): all null, or all given
+//   output       (batch, vertices, 3)
+//
+//   shape  = mean + sum_p coefficients[p] * basis[p]
+//   output = scale * rotation @ shape + translation
+//
+// Both directions walk over blocks of vertices; a block's slice of the basis is read from memory
+// once and then serves the whole batch. Sums over vertices are taken per chunk of `chunk` vertices,
+// whose bounds depend on the problem alone, and the chunks are added in order: the result does not
+// depend on the number of threads, nor, on CUDA, on the schedule.
+#pragma once
+
+#include <cstdint>
+
+#include "common/context.h"
+#include "common/macros.h"
+
+namespace pgnface {
+
+// One vertex: position = scale * rotation @ shape + translation.
+template <typename T>
+PGNFACE_HD T pose_coordinate(const T* shape, T scale, const T* rotation_row, T translation) {
+  return scale * (rotation_row[0] * shape[0] + rotation_row[1] * shape[1] +
+                  rotation_row[2] * shape[2]) +
+         translation;
+}
+
+// One coordinate of scale * rotation^T @ grad, the gradient by the unposed vertex.
+template <typename T>
+PGNFACE_HD T unpose_coordinate(const T* grad, T scale, const T* rotation, int axis) {
+  return scale *
+         (rotation[axis] * grad[0] + rotation[3 + axis] * grad[1] + rotation[6 + axis] * grad[2]);
+}
+
+// Sums over vertices from which the pose's gradients follow: grad (outer) shape and grad.
+constexpr int kPoseSums = 12;
+
+// Gradients by one item's pose: with G = sum_v grad_v shape_v^T, d(scale) = <rotation, G>,
+// d(rotation) = scale * G and d(translation) = sum_v grad_v.
+template <typename T>
+PGNFACE_HD void pose_gradients(const T* sums, T scale, const T* rotation, T* grad_scale,
+                               T* grad_rotation, T* grad_translation) {
+  T total = 0;
+  for (int i = 0; i < 9; ++i) {
+    total += rotation[i] * sums[i];
+    grad_rotation[i] = scale * sums[i];
+  }
+  *grad_scale = total;
+  for (int i = 0; i < 3; ++i) grad_translation[i] = sums[9 + i];
+}
+
+template <typename T>
+void evaluate_morphable_forward_cpu(const T* mean, const T* basis, const T* coefficients,
+                                    const T* scale, const T* rotation, const T* translation,
+                                    T* output, std::int64_t batch, std::int64_t vertices,
+                                    std::int64_t count, const Context& context);
+
+// grad_mean, grad_basis (both must come zeroed) and grad_coefficients may be null; the pose's
+// gradients are null exactly when scale and rotation are. `partial` is scratch of (chunks, batch,
+// count + 12) elements, with chunks = ceil(vertices / chunk).
+template <typename T>
+void evaluate_morphable_backward_cpu(const T* grad, const T* mean, const T* basis,
+                                     const T* coefficients, const T* scale, const T* rotation,
+                                     T* grad_mean, T* grad_basis, T* grad_coefficients,
+                                     T* grad_scale, T* grad_rotation, T* grad_translation,
+                                     T* partial, std::int64_t batch, std::int64_t vertices,
+                                     std::int64_t count, std::int64_t chunk,
+                                     const Context& context);
+
+template <typename T>
+void evaluate_morphable_forward_cuda(const T* mean, const T* basis, const T* coefficients,
+                                     const T* scale, const T* rotation, const T* translation,
+                                     T* output, std::int64_t batch, std::int64_t vertices,
+                                     std::int64_t count, const Context& context);
+
+template <typename T>
+void evaluate_morphable_backward_cuda(const T* grad, const T* mean, const T* basis,
+                                      const T* coefficients, const T* scale, const T* rotation,
+                                      T* grad_mean, T* grad_basis, T* grad_coefficients,
+                                      T* grad_scale, T* grad_rotation, T* grad_translation,
+                                      T* partial, std::int64_t batch, std::int64_t vertices,
+                                      std::int64_t count, std::int64_t chunk,
+                                      const Context& context);
+
+}  // namespace pgnface
