@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from pgnface import ops
 from pgnface.geometry.landmarks import LANDMARK_COUNT
 from pgnface.geometry.pose import Pose
 
@@ -186,7 +187,7 @@ class MorphableModel(nn.Module):
                 "rotation": pose.image_rotation.expand(*leading, 3, 3).reshape(-1, 3, 3),
                 "translation": pose.translation.expand(*leading, 3).reshape(-1, 3),
             }
-        points = _evaluate_morphable(mean, basis, coefficients, **placement)
+        points = ops.evaluate_morphable(mean, basis, coefficients, **placement)
         return points.reshape(*leading, len(mean), 3)
 
     def extra_repr(self) -> str:
@@ -194,15 +195,6 @@ class MorphableModel(nn.Module):
             f"{self.name!r}, vertices={self.vertex_count}, triangles={len(self.triangles)}, "
             f"identity={self.identity_count}, expression={self.expression_count}"
         )
-
-
-# Stands in for pgnface.ops.evaluate_morphable until that op is there.
-def _evaluate_morphable(mean, basis, coefficients, scale=None, rotation=None, translation=None):
-    points = mean + torch.einsum("np,pvk->nvk", coefficients, basis)
-    if scale is None:
-        return points
-    rotated = points @ rotation.transpose(-1, -2)
-    return scale[:, None, None] * rotated + translation[:, None]
 
 
 def _require_floats(**tensors: Tensor) -> None:
