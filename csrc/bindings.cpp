@@ -9,6 +9,7 @@
 #include "common/context.h"
 #include "evaluate_morphable/evaluate_morphable.h"
 #include "sample_colors/sample_colors.h"
+#include "solve_pose/solve_pose.h"
 
 namespace py = pybind11;
 
@@ -70,6 +71,8 @@ PYBIND11_MODULE(_C, module) {
   PGNFACE_BIND_CPU(evaluate_morphable_backward)
   PGNFACE_BIND(sample_colors_forward)
   PGNFACE_BIND(sample_colors_backward)
+  PGNFACE_BIND_CPU(solve_pose_forward)
+  PGNFACE_BIND_CPU(solve_pose_backward)
 }
 
 }  // namespace pgnface

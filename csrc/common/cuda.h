@@ -48,8 +48,8 @@ inline unsigned grid_for(std::int64_t items, int block = kBlock) {
       std::min<std::int64_t>(std::max<std::int64_t>((items + block - 1) / block, 1), 1 << 20));
 }
 
-#define PGNFACE_GRID_LOOP(index, count)                                                    \
-  for (std::int64_t index = std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x;           \
-       index < (count); index += std::int64_t(gridDim.x) * blockDim.x)
+#define PGNFACE_GRID_LOOP(index, count)                                                           \
+  for (std::int64_t index = std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x; index < (count); \
+       index += std::int64_t(gridDim.x) * blockDim.x)
 
 }  // namespace pgnface

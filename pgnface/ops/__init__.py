@@ -7,5 +7,6 @@ gives the same bits for any number of them. See docs/ops.md for the conventions.
 
 from .evaluate_morphable import evaluate_morphable
 from .sample_colors import sample_colors
+from .solve_pose import Similarity, solve_pose
 
-__all__ = ["evaluate_morphable", "sample_colors"]
+__all__ = ["Similarity", "evaluate_morphable", "sample_colors", "solve_pose"]

@@ -100,7 +100,7 @@ def _backward_kernel(grad, mean, basis, coefficients, scale, rotation, needs):
     launch(
         "evaluate_morphable_backward",
         *(grad.contiguous(), mean, basis, coefficients, scale, rotation),
-        *(g if wanted else None for g, wanted in zip(gradients, asked)),
+        *(g if wanted else None for g, wanted in zip(gradients, asked, strict=True)),
         *(partial, batch, vertices, count, chunk),
     )
     return gradients
@@ -114,7 +114,8 @@ def _setup(ctx, inputs, output):
 def _autograd(ctx, grad):
     needs = ctx.needs_input_grad
     gradients = _backward(grad, *ctx.saved_tensors, list(needs[:3]))
-    return tuple(g if wanted else None for g, wanted in zip(gradients, needs))
+    # torch drops trailing arguments that have their default, so there may be fewer needs.
+    return tuple(g if wanted else None for g, wanted in zip(gradients, needs, strict=False))
 
 
 _backward = register(

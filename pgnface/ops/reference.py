@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .solve_pose import Similarity
+
 
 def sample_colors(image: Tensor, points: Tensor) -> Tensor:
     """Twin of :func:`pgnface.ops.sample_colors`."""
@@ -44,3 +46,22 @@ def evaluate_morphable(
     if scale is None:
         return shape
     return scale[:, None, None] * shape @ rotation.transpose(1, 2) + translation[:, None]
+
+
+def solve_pose(source: Tensor, target: Tensor, weights: Tensor | None = None) -> Similarity:
+    """Twin of :func:`pgnface.ops.solve_pose` for points that determine the similarity."""
+    if weights is None:
+        weights = torch.ones_like(source[..., 0])
+    weights = weights.clamp(min=0)[..., None]
+    weights = weights / weights.sum(1, keepdim=True)
+    source_mean, target_mean = (weights * source).sum(1), (weights * target).sum(1)
+    x, y = source - source_mean[:, None], target - target_mean[:, None]
+    u, d, vh = torch.linalg.svd((weights * y).transpose(1, 2) @ x)
+    sign = torch.ones_like(d)
+    sign[:, 2] = torch.det(u.detach() @ vh.detach()).sign()
+    rotation = u * sign[:, None] @ vh
+    scale = (d * sign).sum(-1) / (weights * x**2).sum((1, 2))
+    translation = target_mean - scale[:, None] * (rotation @ source_mean[..., None])[..., 0]
+    posed = scale[:, None, None] * source @ rotation.transpose(1, 2) + translation[:, None]
+    residual = (weights * (target - posed) ** 2).sum((1, 2)).sqrt()
+    return Similarity(scale, rotation, translation, residual)

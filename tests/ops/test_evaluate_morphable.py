@@ -133,7 +133,7 @@ def test_any_shape_gives_a_result_or_a_clear_error(mean, basis, coefficients):
     if valid:
         assert ops.evaluate_morphable(*arguments).shape == (coefficients[0], *mean)
     else:
-        with pytest.raises(ValueError, match="evaluate_morphable: (mean|basis|coefficients) must"):
+        with pytest.raises(ValueError, match=r"evaluate_morphable: (mean|basis|coefficients) must"):
             ops.evaluate_morphable(*arguments)
 
 
