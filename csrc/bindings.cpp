@@ -8,6 +8,8 @@
 
 #include "common/context.h"
 #include "evaluate_morphable/evaluate_morphable.h"
+#include "interpolate/interpolate.h"
+#include "rasterize/rasterize.h"
 #include "sample_colors/sample_colors.h"
 #include "solve_pose/solve_pose.h"
 
@@ -69,6 +71,10 @@ PYBIND11_MODULE(_C, module) {
 
   PGNFACE_BIND_CPU(evaluate_morphable_forward)
   PGNFACE_BIND_CPU(evaluate_morphable_backward)
+  PGNFACE_BIND_CPU(interpolate_forward)
+  PGNFACE_BIND_CPU(interpolate_backward)
+  PGNFACE_BIND_CPU(rasterize_forward)
+  PGNFACE_BIND_CPU(rasterize_backward)
   PGNFACE_BIND(sample_colors_forward)
   PGNFACE_BIND(sample_colors_backward)
   PGNFACE_BIND_CPU(solve_pose_forward)

@@ -6,7 +6,17 @@ gives the same bits for any number of them. See docs/ops.md for the conventions.
 """
 
 from .evaluate_morphable import evaluate_morphable
+from .interpolate import interpolate
+from .rasterize import Fragments, rasterize
 from .sample_colors import sample_colors
 from .solve_pose import Similarity, solve_pose
 
-__all__ = ["Similarity", "evaluate_morphable", "sample_colors", "solve_pose"]
+__all__ = [
+    "Fragments",
+    "Similarity",
+    "evaluate_morphable",
+    "interpolate",
+    "rasterize",
+    "sample_colors",
+    "solve_pose",
+]

@@ -83,3 +83,14 @@ def launch(kernel: str, *arguments: Tensor | int | float | None) -> None:
         a.data_ptr() if isinstance(a, Tensor) else 0 if a is None else a for a in arguments
     ]
     function(*addresses, context)
+
+
+def scatter_workspace(target: Tensor) -> Tensor | None:
+    """What a CUDA kernel needs to add into ``target`` in the deterministic mode, else ``None``.
+
+    Floating-point sums depend on the order of their terms; sums of integers do not. The kernels
+    then add in fixed point: one int64 a value, and one for the largest term.
+    """
+    if not (target.is_cuda and torch.are_deterministic_algorithms_enabled()):
+        return None
+    return target.new_zeros(target.numel() + 1, dtype=torch.int64)

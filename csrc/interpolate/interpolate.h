@@ -1,0 +1,55 @@
+// Vertex attributes at the pixels of a rasterized mesh.
+//
+//   attributes   (batch, vertex_count, channels)
+//   triangles    (triangle_count, 3) int32
+//   triangle_ids (batch, height, width) int32, -1 where empty
+//   barycentrics (batch, height, width, 2), weights of vertices 0 and 1
+//   values       (batch, height, width, channels): b0 a0 + b1 a1 + (1 - b0 - b1) a2; 0 where empty
+//
+// Attributes shared by all images are a batch of one image with all rows. An id that names no
+// triangle counts as empty. A vertex index out of range throws std::out_of_range on the CPU and
+// counts as empty on CUDA.
+#pragma once
+
+#include <cstdint>
+
+#include "common/context.h"
+#include "common/macros.h"
+
+namespace pgnface {
+
+// Offsets of a pixel's three attribute rows; false where the pixel is empty.
+PGNFACE_HD bool attribute_rows(const std::int32_t* triangles, std::int32_t id,
+                               std::int64_t triangle_count, std::int64_t vertex_count,
+                               std::int64_t channels, std::int64_t rows[3]) {
+  if (id < 0 || id >= triangle_count) return false;
+  for (int k = 0; k < 3; ++k) {
+    const std::int32_t vertex = triangles[3 * std::int64_t(id) + k];
+    if (vertex < 0 || vertex >= vertex_count) return false;
+    rows[k] = vertex * channels;
+  }
+  return true;
+}
+
+// grad_attributes may be null, else it must come zeroed; grad_barycentrics may be null, else it is
+// written whole. workspace: CUDA in the deterministic mode, as many int64 as grad_attributes has
+// values and one more, zeroed.
+#define PGNFACE_DECLARE(device)                                                                    \
+  template <typename T>                                                                            \
+  void interpolate_forward_##device(                                                               \
+      const T* attributes, const std::int32_t* triangles, const std::int32_t* triangle_ids,        \
+      const T* barycentrics, T* values, std::int64_t batch, std::int64_t vertex_count,             \
+      std::int64_t channels, std::int64_t triangle_count, std::int64_t height, std::int64_t width, \
+      const Context& context);                                                                     \
+  template <typename T>                                                                            \
+  void interpolate_backward_##device(                                                              \
+      const T* grad_values, const T* attributes, const std::int32_t* triangles,                    \
+      const std::int32_t* triangle_ids, const T* barycentrics, T* grad_attributes,                 \
+      T* grad_barycentrics, std::int64_t* workspace, std::int64_t batch,                           \
+      std::int64_t vertex_count, std::int64_t channels, std::int64_t triangle_count,               \
+      std::int64_t height, std::int64_t width, const Context& context);
+PGNFACE_DECLARE(cpu)
+PGNFACE_DECLARE(cuda)
+#undef PGNFACE_DECLARE
+
+}  // namespace pgnface
