@@ -1,0 +1,46 @@
+"""Landmarks against labels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .reduction import remove_depth_offset, weighted_mean
+
+BETA = 0.02
+"""Fraction of a face's size below which errors of points count quadratically."""
+
+
+def landmark_loss(
+    predicted: Tensor,
+    target: Tensor,
+    weights: Tensor,
+    scale: Tensor | float,
+    *,
+    beta: float = BETA,
+) -> Tensor:
+    """Smooth L1 distance of landmarks (Girshick, Fast R-CNN, ICCV 2015), relative to a face's size.
+
+    The absolute value is the robust choice for landmarks (Feng et al., Wing Loss, CVPR 2018); the
+    quadratic part spares it the jitter around zero. Depth is compared relative to its weighted
+    mean.
+
+    Args:
+        predicted: ``(..., K, 3)`` pixels.
+        target: ``(..., K, 3)`` pixels.
+        weights: ``(..., K, 3)`` per coordinate, 0 where the label is unknown.
+        scale: ``(...)`` or a number: size of the face or of its crop in pixels, so that the loss
+            does not depend on the resolution.
+        beta: in units of ``scale``.
+    """
+    weights = weights.expand_as(predicted)
+    difference = remove_depth_offset(predicted - target, weights)
+    return weighted_mean(relative_distance(difference, scale, beta=beta), weights)
+
+
+def relative_distance(difference: Tensor, scale: Tensor | float, *, beta: float = BETA) -> Tensor:
+    """Smooth L1 of differences ``(..., K, 3)`` in pixels over ``scale`` ``(...)``, by element."""
+    scale = torch.as_tensor(scale, dtype=difference.dtype, device=difference.device)
+    relative = difference / scale[..., None, None].clamp(min=1e-6)
+    return F.smooth_l1_loss(relative, torch.zeros_like(relative), reduction="none", beta=beta)
