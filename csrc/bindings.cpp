@@ -12,6 +12,7 @@
 #include "rasterize/rasterize.h"
 #include "sample_colors/sample_colors.h"
 #include "solve_pose/solve_pose.h"
+#include "vertex_normals/vertex_normals.h"
 
 namespace py = pybind11;
 
@@ -79,6 +80,8 @@ PYBIND11_MODULE(_C, module) {
   PGNFACE_BIND(sample_colors_backward)
   PGNFACE_BIND_CPU(solve_pose_forward)
   PGNFACE_BIND_CPU(solve_pose_backward)
+  PGNFACE_BIND_CPU(vertex_normals_forward)
+  PGNFACE_BIND_CPU(vertex_normals_backward)
 }
 
 }  // namespace pgnface

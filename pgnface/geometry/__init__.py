@@ -1,5 +1,6 @@
 """Head pose, cameras and the conventions that the rest of the package relies on."""
 
+from .head_pose import solve_head_pose
 from .pose import (
     Pose,
     angles_from_rotation,
@@ -18,4 +19,5 @@ __all__ = [
     "mean_rotation",
     "rotation_distance",
     "rotation_from_angles",
+    "solve_head_pose",
 ]

@@ -5,18 +5,23 @@ Every op takes float32 (float64 too on the CPU; half precision is promoted), wor
 gives the same bits for any number of them. See docs/ops.md for the conventions.
 """
 
+from .adjacency import Adjacency, build_adjacency
 from .evaluate_morphable import evaluate_morphable
 from .interpolate import interpolate
 from .rasterize import Fragments, rasterize
 from .sample_colors import sample_colors
 from .solve_pose import Similarity, solve_pose
+from .vertex_normals import vertex_normals
 
 __all__ = [
+    "Adjacency",
     "Fragments",
     "Similarity",
+    "build_adjacency",
     "evaluate_morphable",
     "interpolate",
     "rasterize",
     "sample_colors",
     "solve_pose",
+    "vertex_normals",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .adjacency import Adjacency
 from .solve_pose import Similarity
 
 
@@ -65,3 +66,16 @@ def solve_pose(source: Tensor, target: Tensor, weights: Tensor | None = None) ->
     posed = scale[:, None, None] * source @ rotation.transpose(1, 2) + translation[:, None]
     residual = (weights * (target - posed) ** 2).sum((1, 2)).sqrt()
     return Similarity(scale, rotation, translation, residual)
+
+
+def vertex_normals(vertices: Tensor, adjacency: Adjacency) -> Tensor:
+    """Twin of :func:`pgnface.ops.vertex_normals`."""
+    corners = adjacency.triangles.long()
+    a, b, c = (vertices[:, corners[:, i]] for i in range(3))
+    faces = torch.linalg.cross(b - a, c - a)
+    sums = torch.zeros_like(vertices)
+    for i in range(3):
+        sums = sums.index_add(1, corners[:, i], faces)
+    length = sums.norm(dim=-1, keepdim=True)
+    short = length < 1e-12
+    return torch.where(short, 0, sums / torch.where(short, 1, length))
