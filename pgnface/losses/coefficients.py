@@ -35,9 +35,8 @@ def shape_loss(
 ) -> Tensor:
     """Mean over faces of the root mean square vertex distance in mm.
 
-    Other than the error of the coefficients it weighs each by what it moves. Posed apart from
-    shape, so it does not confuse the two (as in "weighted parameter distance cost", Zhu et al.,
-    3DDFA, CVPR 2016).
+    Unlike :func:`coefficient_loss` it weighs each coefficient by what it moves (compare the
+    weighted parameter distance cost of Zhu et al., 3DDFA, CVPR 2016).
 
     Args:
         predicted: ``(..., P)`` coefficients.

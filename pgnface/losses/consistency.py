@@ -9,7 +9,7 @@ from pgnface.data.cropping import warp_points
 
 from .coefficients import quadratic
 from .landmarks import BETA, relative_distance
-from .reduction import remove_depth_offset, weighted_mean
+from .reduction import point_difference, weighted_mean
 
 
 def identity_consistency_loss(
@@ -42,8 +42,7 @@ def equivariance_loss(
     """Landmarks of warped copies of one photo must meet when they are mapped back to the photo.
 
     It needs no label (as in Thewlis et al., Unsupervised Learning of Object Landmarks by Factorized
-    Spatial Embeddings, ICCV 2017). A constant prediction in the crop does not satisfy it; one that
-    moves with the crop alone is what other losses must rule out.
+    Spatial Embeddings, ICCV 2017).
 
     Args:
         landmarks: ``(B, F, K, 3)`` pixels of the crops.
@@ -56,8 +55,8 @@ def equivariance_loss(
         Mean smooth L1 distance to the mean over the copies, relative to the size; 0 for F = 1.
     """
     points = warp_points(warp, landmarks)
-    difference = points - points.mean(1, keepdim=True)
-    difference = remove_depth_offset(difference, torch.ones_like(difference))
+    everywhere = torch.ones_like(points)
+    difference = point_difference(points, points.mean(1, keepdim=True), everywhere)
     determinant = torch.det(warp[..., :2].float()).to(landmarks.dtype)
     distance = relative_distance(difference, size * determinant.abs().sqrt(), beta=beta)
     return weighted_mean(distance, same_image[:, None, None, None])

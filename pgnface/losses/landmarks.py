@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .reduction import remove_depth_offset, weighted_mean
+from .reduction import point_difference, weighted_mean
 
 BETA = 0.02
 """Fraction of a face's size below which errors of points count quadratically."""
@@ -35,7 +35,7 @@ def landmark_loss(
         beta: in units of ``scale``.
     """
     weights = weights.expand_as(predicted)
-    difference = remove_depth_offset(predicted - target, weights)
+    difference = point_difference(predicted, target, weights)
     return weighted_mean(relative_distance(difference, scale, beta=beta), weights)
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pgnface.morphable import UVAtlas
 
-from .reduction import remove_depth_offset, weighted_mean
+from .reduction import point_difference, weighted_mean
 
 # iBUG points 17-67: brows, nose, eyes and mouth.
 _FEATURES = slice(17, 68)
@@ -49,9 +49,9 @@ def position_map_loss(
         weights: ``(h, w)``, or ``(N, h, w)`` with zeros for images without a dense label.
         scale: ``(N,)`` or a number: size of the face or of its crop in pixels.
     """
-    difference = (predicted - target).flatten(2).transpose(1, 2)
+    points, labels = (m.flatten(2).transpose(1, 2) for m in (predicted, target))
     weights = weights.expand(len(predicted), *predicted.shape[2:]).flatten(1)[..., None]
-    weights = weights.expand_as(difference)
-    difference = remove_depth_offset(difference, weights)
+    weights = weights.expand_as(points)
+    difference = point_difference(points, labels, weights)
     scale = torch.as_tensor(scale, dtype=difference.dtype, device=difference.device)
     return weighted_mean(difference.abs() / scale[..., None, None].clamp(min=1e-6), weights)

@@ -19,17 +19,19 @@ def weighted_mean(values: Tensor, weights: Tensor | None = None) -> Tensor:
     return total / weights.sum().clamp(min=1e-12)
 
 
-def remove_depth_offset(difference: Tensor, weights: Tensor) -> Tensor:
-    """Differences of points ``(..., K, 3)`` less the weighted mean of their z over K.
+def point_difference(predicted: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+    """Predicted minus true points ``(..., K, 3)``, less the weighted mean of their z over K.
 
     Under weak perspective the distance of a face is open, so only relative depth can be compared.
+    Coordinates of weight zero have difference 0, whatever their label holds.
 
     Args:
-        difference: predicted minus true points.
-        weights: ``(..., K, 3)``, of which z is read.
+        predicted: ``(..., K, 3)``.
+        target: ``(..., K, 3)``.
+        weights: ``(..., K, 3)``.
     """
+    difference = (predicted - target).masked_fill(weights == 0, 0)
     xy, z = difference[..., :2], difference[..., 2:]
-    w = weights[..., 2:].to(z.dtype).expand_as(z)
-    offset = (z.masked_fill(w == 0, 0) * w).sum(-2, keepdim=True)
-    offset = offset / w.sum(-2, keepdim=True).clamp(min=1e-12)
-    return torch.cat((xy, z - offset), -1)
+    w = weights[..., 2:].to(z.dtype)
+    offset = (z * w).sum(-2, keepdim=True) / w.sum(-2, keepdim=True).clamp(min=1e-12)
+    return torch.cat((xy, (z - offset).masked_fill(w == 0, 0)), -1)
