@@ -13,6 +13,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "landmark_agreement_loss": ".agreement",
         "landmark_loss": ".landmarks",
         "map_agreement_loss": ".agreement",
+        "match_illumination": ".multiframe",
+        "multiframe_photometric_loss": ".multiframe",
         "offset_prior": ".priors",
         "position_map_loss": ".position_map",
         "position_map_weights": ".position_map",
