@@ -109,9 +109,9 @@ def multiframe_photometric_loss(
     rendered, real = rendered.permute(0, 3, 1, 2), images[target]
     valid = valid.to(colors.dtype)
     if weights is not None:
-        valid = valid * weights.to(valid.dtype).repeat_interleave(len(source) // persons)[
-            :, None, None
-        ]
+        valid = (
+            valid * weights.to(valid.dtype).repeat_interleave(len(source) // persons)[:, None, None]
+        )
     rendered = match_illumination(rendered, real, valid)
     return MultiFrameTerms(
         robust=robust_loss(rendered, real, valid),

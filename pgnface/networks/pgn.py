@@ -7,9 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pgnface.geometry import Pose, apply_pose, flip_axes
+from pgnface.geometry import Pose, apply_pose, flip_axes, solve_head_pose
 from pgnface.morphable import MorphableModel, UVAtlas
-from pgnface.ops import solve_pose
 
 from .config import ENCODER_STRIDE, NetworkConfig
 from .encoders import build_encoder
@@ -150,8 +149,7 @@ class PoseGuidanceNetwork(nn.Module):
                 else self.confidence_head(code.float())
             )
             if self.pose_head is None:
-                fit = solve_pose(points, landmarks, weights)
-                pose = Pose(fit.scale, flip_axes(fit.rotation, dim=-2), fit.translation)
+                pose = solve_head_pose(points, landmarks, weights)
             else:
                 pose = self._regressed_pose(code.float(), points)
             posed = apply_pose(pose, points)
