@@ -7,12 +7,14 @@
 #include <type_traits>
 
 #include "common/context.h"
+#include "edge_gradient/edge_gradient.h"
 #include "evaluate_morphable/evaluate_morphable.h"
 #include "interpolate/interpolate.h"
 #include "rasterize/rasterize.h"
 #include "sample_colors/sample_colors.h"
 #include "solve_pose/solve_pose.h"
 #include "vertex_normals/vertex_normals.h"
+#include "vertex_visibility/vertex_visibility.h"
 
 namespace py = pybind11;
 
@@ -34,17 +36,16 @@ A convert(Argument<A> value) {
 
 template <typename... A>
 void bind(py::module_& module, const std::string& name, void (*kernel)(A...)) {
-  module.def(
-      name.c_str(), [kernel](Argument<std::decay_t<A>>... arguments) {
-        py::gil_scoped_release release;
-        kernel(convert<std::decay_t<A>>(arguments)...);
-      });
+  module.def(name.c_str(), [kernel](Argument<std::decay_t<A>>... arguments) {
+    py::gil_scoped_release release;
+    kernel(convert<std::decay_t<A>>(arguments)...);
+  });
 }
 
 }  // namespace
 
-#define PGNFACE_BIND_CPU(kernel)                                  \
-  bind(module, #kernel "_cpu_f32", &kernel##_cpu<float>);         \
+#define PGNFACE_BIND_CPU(kernel)                          \
+  bind(module, #kernel "_cpu_f32", &kernel##_cpu<float>); \
   bind(module, #kernel "_cpu_f64", &kernel##_cpu<double>);
 
 #ifdef PGNFACE_WITH_CUDA
@@ -72,6 +73,8 @@ PYBIND11_MODULE(_C, module) {
 
   PGNFACE_BIND_CPU(evaluate_morphable_forward)
   PGNFACE_BIND_CPU(evaluate_morphable_backward)
+  PGNFACE_BIND_CPU(edge_gradient_backward)
+  PGNFACE_BIND_CPU(vertex_visibility)
   PGNFACE_BIND_CPU(interpolate_forward)
   PGNFACE_BIND_CPU(interpolate_backward)
   PGNFACE_BIND_CPU(rasterize_forward)

@@ -6,22 +6,26 @@ gives the same bits for any number of them. See docs/ops.md for the conventions.
 """
 
 from .adjacency import Adjacency, build_adjacency
+from .edge_gradient import edge_gradient
 from .evaluate_morphable import evaluate_morphable
 from .interpolate import interpolate
 from .rasterize import Fragments, rasterize
 from .sample_colors import sample_colors
 from .solve_pose import Similarity, solve_pose
 from .vertex_normals import vertex_normals
+from .vertex_visibility import vertex_visibility
 
 __all__ = [
     "Adjacency",
     "Fragments",
     "Similarity",
     "build_adjacency",
+    "edge_gradient",
     "evaluate_morphable",
     "interpolate",
     "rasterize",
     "sample_colors",
     "solve_pose",
     "vertex_normals",
+    "vertex_visibility",
 ]
