@@ -138,3 +138,17 @@ def test_a_model_is_drawn():
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         render(quad(), TRIANGLES, 6, 8, **arguments)
+
+
+def test_silhouettes_pull_on_the_vertices():
+    # Moving the right edge of a white quad outwards must brighten the picture.
+    vertices = quad().requires_grad_()
+    for antialias in (False, True):
+        output = render(
+            *(vertices, TRIANGLES, 6, 8), colors=torch.ones(1, 4, 1), antialias=antialias
+        )
+        (gradient,) = torch.autograd.grad(
+            (output.image * torch.linspace(0, 1, 8)).sum() + output.mask.sum(), vertices
+        )
+        assert (gradient[0, 2:, 0].sum() > 1) == antialias
+    torch.testing.assert_close(output.image[:, 0], output.mask)
