@@ -5,7 +5,7 @@ import torch
 
 from pgnface import losses
 from pgnface.geometry import Pose, rotation_from_angles
-from pgnface.ops import interpolate, rasterize
+from pgnface.ops import build_adjacency, interpolate, rasterize
 from tests.models import tiny_model
 
 SIZE = 96
@@ -18,6 +18,7 @@ class Scene:
     def __init__(self, seed=0):
         torch.manual_seed(seed)
         self.model = tiny_model()
+        self.adjacency = build_adjacency(self.model.triangles, self.model.vertex_count)
         self.identity = torch.randn(1, 4)
         self.angles = ANGLES.clone()
         self.scale = torch.full((2,), 0.42)
@@ -42,7 +43,7 @@ class Scene:
 
     def loss(self, vertices, images=None, **options):
         images = self.images if images is None else images
-        return losses.multiframe_photometric_loss(images, vertices, self.model.adjacency, **options)
+        return losses.multiframe_photometric_loss(images, vertices, self.adjacency, **options)
 
 
 @pytest.fixture(scope="module")
