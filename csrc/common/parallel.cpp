@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -55,35 +56,45 @@ class ThreadPool {
     if (!turn.owns_lock()) return false;
     {
       std::lock_guard<std::mutex> lock(mutex_);
-      while (static_cast<int>(threads_.size()) < helpers) {
-        const int index = static_cast<int>(threads_.size());
-        threads_.emplace_back([this, index, seen = generation_] { loop(index, seen); });
-      }
+      grow(helpers);
       job_ = &job;
-      helpers_ = helpers;
-      busy_ = helpers;
+      places_ = helpers;
       ++generation_;
     }
     wake_.notify_all();
     job.work();
+    // The job is closed: only helpers that have begun are waited for, not those still waking up.
     std::unique_lock<std::mutex> lock(mutex_);
-    done_.wait(lock, [this] { return busy_ == 0; });
+    job_ = nullptr;
+    done_.wait(lock, [this] { return active_ == 0; });
     return true;
   }
 
  private:
-  void loop(int index, std::uint64_t seen) {
+  // Where the system grants no more threads, the work is done with those there are.
+  void grow(int helpers) {
+    try {
+      while (static_cast<int>(threads_.size()) < helpers) {
+        threads_.emplace_back([this, seen = generation_] { loop(seen); });
+      }
+    } catch (const std::system_error&) {
+    }
+  }
+
+  void loop(std::uint64_t seen) {
     std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
-      wake_.wait(lock, [&] { return stopping_ || generation_ != seen; });
+      wake_.wait(lock, [&] { return stopping_ || (job_ != nullptr && generation_ != seen); });
       if (stopping_) return;
       seen = generation_;
-      if (index >= helpers_) continue;
+      if (places_ == 0) continue;
+      --places_;
+      ++active_;
       Job* job = job_;
       lock.unlock();
       job->work();
       lock.lock();
-      if (--busy_ == 0) done_.notify_one();
+      if (--active_ == 0) done_.notify_one();
     }
   }
 
@@ -91,8 +102,8 @@ class ThreadPool {
   std::mutex mutex_;  // guards everything below
   std::condition_variable wake_, done_;
   std::vector<std::thread> threads_;
-  Job* job_ = nullptr;
-  int helpers_ = 0, busy_ = 0;
+  Job* job_ = nullptr;           // open for helpers to join
+  int places_ = 0, active_ = 0;  // helpers that may still join it, that work on it
   std::uint64_t generation_ = 0;
   bool stopping_ = false;
 };
@@ -102,8 +113,7 @@ class ThreadPool {
 std::atomic<ThreadPool*> pool{nullptr};
 
 ThreadPool& current_pool() {
-  static const int registered =
-      pthread_atfork(nullptr, nullptr, [] { pool.store(nullptr); });
+  static const int registered = pthread_atfork(nullptr, nullptr, [] { pool.store(nullptr); });
   (void)registered;
   ThreadPool* current = pool.load();
   if (current == nullptr) {

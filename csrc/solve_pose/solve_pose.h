@@ -27,7 +27,6 @@
 
 #include <cmath>
 #include <cstdint>
-#include <limits>
 
 #include "common/context.h"
 #include "common/macros.h"
@@ -98,7 +97,7 @@ PGNFACE_HD Moments pose_moments(const PointPairs<T>& points, std::int64_t begin,
     m.target_mean = m.target_mean + w * points.point(points.target, k);
   }
   m.weight = sum(m.weight);
-  if (m.weight < std::numeric_limits<double>::min()) m.weight = 0;
+  if (m.weight < 2.3e-308) m.weight = 0;  // its inverse would not be finite
   const double inverse = m.weight == 0 ? 0 : 1 / m.weight;
   for (int i = 0; i < 3; ++i) {
     m.source_mean[i] = inverse * sum(m.source_mean[i]);
@@ -339,8 +338,7 @@ PGNFACE_HD void point_gradients(const PointPairs<T>& points, std::int64_t k, con
 // One item whose moments are not finite.
 template <typename T>
 PGNFACE_HD void fill_nan(T* values, std::int64_t count, std::int64_t begin, std::int64_t step) {
-  for (std::int64_t i = begin; i < count; i += step)
-    values[i] = std::numeric_limits<T>::quiet_NaN();
+  for (std::int64_t i = begin; i < count; i += step) values[i] = T(NAN);
 }
 
 template <typename T>
