@@ -18,8 +18,9 @@ from tyro.conf import Positional, subcommand
 
 from pgnface._errors import NothingFoundError
 
-# Exit codes beside 0: wrong use or input, nothing found in good input, stopped by Ctrl-C.
-EXIT_USER_ERROR, EXIT_NOTHING_FOUND, EXIT_INTERRUPTED = 2, 3, 130
+# Exit codes beside 0: training diverged, wrong use or input, nothing found in good input, stopped
+# by Ctrl-C.
+EXIT_DIVERGED, EXIT_USER_ERROR, EXIT_NOTHING_FOUND, EXIT_INTERRUPTED = 1, 2, 3, 130
 
 
 @dataclass
@@ -197,18 +198,24 @@ def main(arguments: list[str] | None = None) -> None:
     )
     try:
         command.run()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
+        print(f"pgnface: {stop or 'stopped'}", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output has gone (`pgnface info | head -1`); keep Python from saying so.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, FloatingPointError) as error:
         if os.environ.get("PGNFACE_DEBUG"):
             raise
         message = " ".join(str(error).split()) or type(error).__name__
         print(f"pgnface: error: {message}", file=sys.stderr)
-        found_nothing = isinstance(error, NothingFoundError)
-        sys.exit(EXIT_NOTHING_FOUND if found_nothing else EXIT_USER_ERROR)
+        sys.exit(_exit_code(error))
+
+
+def _exit_code(error: Exception) -> int:
+    if isinstance(error, FloatingPointError):
+        return EXIT_DIVERGED
+    return EXIT_NOTHING_FOUND if isinstance(error, NothingFoundError) else EXIT_USER_ERROR
 
 
 if __name__ == "__main__":

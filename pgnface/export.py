@@ -57,7 +57,7 @@ def build_mesh(
         raise ValueError("texture needs uv and excludes colors")
     from PIL import Image
 
-    texture, uv = np.asarray(texture), np.array(uv, np.float64)
+    texture, uv = np.asarray(texture), np.asarray(uv).astype(np.float64)
     _require_shape("texture", texture, (None, None, 3))
     _require_shape("uv", uv, (len(vertices), 2))
     uv[:, 1] = 1 - uv[:, 1]  # trimesh counts v upwards

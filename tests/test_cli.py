@@ -63,6 +63,7 @@ def fail_with(monkeypatch, error):
         (ValueError("no such\nthing"), 2),
         (FileNotFoundError(2, "No such file or directory", "x.jpg"), 2),
         (cli.NothingFoundError("no face in any photo"), 3),
+        (FloatingPointError("the loss is not finite"), 1),
     ],
 )
 def test_user_errors_are_one_line(monkeypatch, capsys, error, code):

@@ -1,0 +1,129 @@
+"""The result of an evaluation, for a terminal, for a program and for a folder."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pgnface._output import prepare_folder
+
+if TYPE_CHECKING:
+    from .metrics import BinnedError, PoseError
+
+
+@dataclass(frozen=True)
+class Report:
+    """Numbers of one evaluation.
+
+    Attributes:
+        title: the protocol.
+        facts: what was evaluated: checkpoint, face model, number of images and so on.
+        nme: landmark errors in percent: what is compared with what (``"2d"``), then whose landmarks
+            (``"position_map"``).
+        pose: head-pose errors in degrees, by how they are measured.
+        shape: shape errors in mm, by method.
+        skipped: files left out, with the reason.
+    """
+
+    title: str
+    facts: Mapping[str, object]
+    nme: Mapping[str, Mapping[str, BinnedError]]
+    pose: Mapping[str, PoseError]
+    shape: Mapping[str, float] = field(default_factory=dict)
+    skipped: Mapping[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, object]:
+        """A JSON-ready dictionary; a number that does not exist (an empty bin) is ``None``."""
+        numbers = {
+            "protocol": self.title,
+            **self.facts,
+            "nme": {
+                kind: {method: asdict(error) for method, error in methods.items()}
+                for kind, methods in self.nme.items()
+            },
+            "pose": {kind: asdict(error) for kind, error in self.pose.items()},
+            "shape_mm": dict(self.shape),
+            "skipped": dict(self.skipped),
+        }
+        return _without_nan(numbers)
+
+    def write_json(self, folder: str | Path) -> Path:
+        """Write ``metrics.json`` into a folder.
+
+        Raises:
+            UserError: when the folder cannot be written to.
+        """
+        path = prepare_folder(folder) / "metrics.json"
+        path.write_text(json.dumps(self.to_dict(), indent=1) + "\n")
+        return path
+
+
+def print_report(report: Report, as_json: bool = False) -> None:
+    """Print tables, or the numbers as JSON and nothing else."""
+    if as_json:
+        print(json.dumps(report.to_dict(), indent=1))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    console.print(f"\n[bold]{report.title}[/bold]")
+    for name, value in report.facts.items():
+        console.print(f"  {name.replace('_', ' ')}: {value}")
+    for kind, methods in report.nme.items():
+        first = next(iter(methods.values()))
+        table = Table(title=f"NME {label(kind)}, % of the box, by |yaw|", title_justify="left")
+        table.add_column("landmarks")
+        for bin_name, count in zip(first.bins, first.counts, strict=True):
+            table.add_column(f"{bin_name}\n(n={count})", justify="right")
+        for name in ("mean\nof bins", "std\nof bins", "all\nfaces"):
+            table.add_column(name, justify="right")
+        for method, error in methods.items():
+            cells = (*error.means, error.mean, error.std, error.overall)
+            table.add_row(label(method), *(f"{value:.2f}" for value in cells))
+        console.print(table)
+    if report.pose:
+        table = Table(title="Head pose, mean absolute error in degrees", title_justify="left")
+        for name in ("measured", "pitch", "yaw", "roll", "mean", "geodesic", "n", "left out"):
+            table.add_column(name, justify="left" if name == "measured" else "right")
+        for kind, error in report.pose.items():
+            cells = (error.pitch, error.yaw, error.roll, error.mean, error.geodesic)
+            table.add_row(
+                label(kind), *(f"{v:.2f}" for v in cells), str(error.count), str(error.excluded)
+            )
+        console.print(table)
+    if report.shape:
+        table = Table(title="Shape, mean vertex distance in mm", title_justify="left")
+        table.add_column("shape")
+        table.add_column("mm", justify="right")
+        for method, error in report.shape.items():
+            table.add_row(label(method), f"{error:.2f}")
+        console.print(table)
+    if report.skipped:
+        console.print(f"[bold]{len(report.skipped)} left out:[/bold]")
+        for name, reason in report.skipped.items():
+            console.print(f"  {name}: {reason}", markup=False)
+
+
+def label(key: str) -> str:
+    """A key of the JSON as words: ``mean_shape`` becomes "mean shape", ``2d`` becomes "2D"."""
+    return key.replace("_", " ").replace("2d", "2D").replace("3d", "3D")
+
+
+def describe(checkpoint: object) -> str:
+    """A checkpoint argument (path, name or network) for a report."""
+    return str(checkpoint) if isinstance(checkpoint, (str, Path)) else "network in memory"
+
+
+def _without_nan(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

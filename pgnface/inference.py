@@ -1,0 +1,155 @@
+"""Running a network on faces of photos: crop, predict, and back into the photo's pixels."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pgnface.data.cropping import SquareBox, crop, square_box
+from pgnface.geometry import Pose
+from pgnface.networks import PoseGuidanceNetwork, Prediction
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pgnface.morphable import MorphableModel
+
+
+def resolve_network(checkpoint: str | Path | PoseGuidanceNetwork) -> PoseGuidanceNetwork:
+    """A network as it is, or that of a checkpoint, on the GPU where it can be used."""
+    if isinstance(checkpoint, torch.nn.Module):
+        return checkpoint
+    from pgnface import _C
+    from pgnface.training import load_network
+
+    return load_network(checkpoint, "cuda" if torch.cuda.is_available() and _C.has_cuda else "cpu")
+
+
+def crop_faces(
+    images: Sequence[NDArray[np.uint8]], boxes: Sequence[SquareBox], size: int
+) -> tuple[Tensor, Tensor]:
+    """One face from each image: crops ``(N, 3, size, size)`` in [0, 1], warps ``(N, 2, 3)``.
+
+    Args:
+        images: ``(H, W, 3)`` uint8 RGB, of any sizes; one for each box.
+        boxes: where the faces are.
+        size: pixels of the crops.
+    """
+    pairs = [crop(image, box, size) for image, box in zip(images, boxes, strict=True)]
+    stack = np.stack([np.moveaxis(face, -1, 0) for face, _ in pairs])
+    warps = torch.from_numpy(np.stack([warp for _, warp in pairs])).float()
+    return torch.from_numpy(stack).float() / 255, warps
+
+
+def uncrop(prediction: Prediction, warps: Tensor) -> Prediction:
+    """A prediction for crops, in pixels of the images that they were cut from.
+
+    Args:
+        prediction: of ``N`` crops.
+        warps: ``(N, 2, 3)`` crop pixels to image pixels: a scale and a shift, as
+            :func:`pgnface.data.cropping.crop` returns. Depths are scaled alike.
+    """
+    scale = warps[:, 0, 0]
+    shift = torch.cat((warps[:, :, 2], torch.zeros_like(warps[:, :1, 2])), -1)
+
+    def points(values: Tensor) -> Tensor:
+        return values * scale[:, None, None] + shift[:, None]
+
+    pose = prediction.pose
+    return prediction._replace(
+        position_map=prediction.position_map * scale[:, None, None, None] + shift[..., None, None],
+        landmarks=points(prediction.landmarks),
+        posed_landmarks=points(prediction.posed_landmarks),
+        annotated_landmarks=points(prediction.annotated_landmarks),
+        posed_annotated_landmarks=points(prediction.posed_annotated_landmarks),
+        pose=Pose(
+            pose.scale * scale,
+            pose.rotation,
+            pose.translation * scale[:, None] + shift,
+        ),
+    )
+
+
+@torch.no_grad()
+def predict(network: PoseGuidanceNetwork, crops: Tensor, batch_size: int = 32) -> Prediction:
+    """Predict crops ``(N, 3, S, S)`` batch by batch; the result is on the CPU."""
+    device = network.landmark_offsets.device
+    with _evaluating(network):
+        parts = [to_cpu(network(chunk.to(device))) for chunk in crops.split(batch_size)]
+    return _concatenate(parts)
+
+
+@torch.no_grad()
+def predict_faces(
+    network: PoseGuidanceNetwork,
+    images: Sequence[NDArray[np.uint8]],
+    boxes: Sequence[SquareBox],
+    passes: int = 1,
+) -> Prediction:
+    """Predict one face in each image, in that image's pixels, on the network's device.
+
+    Args:
+        network: run in evaluation mode.
+        images: ``(H, W, 3)`` uint8 RGB, one for each box.
+        boxes: where the faces are.
+        passes: 2 cuts the crops anew around the landmarks of the first pass, which makes the
+            result depend less on the detector's habits.
+    """
+    if passes < 1:
+        raise ValueError(f"passes must be at least 1, got {passes}")
+    device = network.landmark_offsets.device
+    with _evaluating(network):
+        for done in range(passes):
+            crops, warps = crop_faces(images, boxes, network.config.image_size)
+            result = uncrop(network(crops.to(device)), warps.to(device))
+            if done + 1 < passes:
+                boxes = boxes_around(result)
+    return result
+
+
+def boxes_around(prediction: Prediction) -> list[SquareBox]:
+    """The squares around the predicted landmarks, to crop anew.
+
+    Annotation style, because boxes in training are drawn around annotated landmarks.
+    """
+    return [square_box(points) for points in prediction.annotated_landmarks.cpu().numpy()]
+
+
+def to_cpu(prediction: Prediction) -> Prediction:
+    """A prediction without gradients on the CPU."""
+    moved = {
+        name: value.detach().cpu() for name, value in prediction._asdict().items() if name != "pose"
+    }
+    return Prediction(**moved, pose=Pose(*(part.detach().cpu() for part in prediction.pose)))
+
+
+def model_on_cpu(model: MorphableModel) -> MorphableModel:
+    """The model itself where it is on the CPU, else a copy there."""
+    return model if model.mean.device.type == "cpu" else copy.deepcopy(model).cpu()
+
+
+@contextmanager
+def _evaluating(network: torch.nn.Module) -> Iterator[None]:
+    was_training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(was_training)
+
+
+def _concatenate(parts: Sequence[Prediction]) -> Prediction:
+    columns = {
+        name: torch.cat([getattr(part, name) for part in parts])
+        for name in Prediction._fields
+        if name != "pose"
+    }
+    pose = Pose(*(torch.cat(column) for column in zip(*(p.pose for p in parts), strict=True)))
+    return Prediction(**columns, pose=pose)

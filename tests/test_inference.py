@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+import torch
+
+from pgnface.data.cropping import SquareBox
+from pgnface.face import build_faces
+from pgnface.geometry import apply_pose
+from pgnface.inference import crop_faces, predict, predict_faces, uncrop
+from pgnface.networks import NetworkConfig, PoseGuidanceNetwork
+from tests.models import tiny_model
+
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    config = NetworkConfig(image_size=SIZE, map_size=8, code_size=16)
+    return PoseGuidanceNetwork(tiny_model(), config)
+
+
+@pytest.fixture(scope="module")
+def photo():
+    return np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8)
+
+
+BOXES = [SquareBox(60, 45, 64), SquareBox(20, 30, 80)]
+
+
+def test_uncrop_moves_points_and_pose_together(network, photo):
+    crops, warps = crop_faces([photo, photo], BOXES, SIZE)
+    prediction = predict(network, crops)
+    result = uncrop(prediction, warps)
+    points = network.model.landmark_points(result.identity, result.expression)
+    assert torch.allclose(apply_pose(result.pose, points), result.posed_landmarks, atol=1e-3)
+    # The crop of a box of 64 pixels is 32 wide: twice as large in the photo, from its corner.
+    expected = prediction.landmarks[0] * 2 + torch.tensor([60 - 32, 45 - 32, 0])
+    assert torch.allclose(result.landmarks[0], expected, atol=1e-3)
+    vertices = network.vertices(prediction)[0] * 2 + torch.tensor([28, 13, 0])
+    assert torch.allclose(network.vertices(result)[0], vertices, atol=1e-3)
+
+
+def test_batches_do_not_change_the_result(network, photo):
+    crops, _ = crop_faces([photo] * 2, BOXES, SIZE)
+    one, two = predict(network, crops, 1), predict(network, crops, 2)
+    assert torch.allclose(one.landmarks, two.landmarks, atol=1e-4)
+
+
+def test_a_second_pass_crops_around_the_landmarks(network, photo):
+    first = predict_faces(network, [photo], BOXES[:1])
+    second = predict_faces(network, [photo], BOXES[:1], passes=2)
+    assert not torch.equal(first.landmarks, second.landmarks)
+    with pytest.raises(ValueError, match="passes"):
+        predict_faces(network, [photo], BOXES[:1], passes=0)
+
+
+def test_the_networks_mode_is_kept(network, photo):
+    network.train()
+    predict_faces(network, [photo], BOXES[:1])
+    assert network.training
+    network.eval()
+
+
+def test_face(network, photo, tmp_path):
+    face = build_faces(network, [photo], BOXES[:1], predict_faces(network, [photo], BOXES[:1]))[0]
+    assert face.shape.shape == face.vertices.shape == (221, 3)
+    assert face.colors.shape == (221, 3) and face.texture(64).shape == (64, 64, 3)
+    overlay = face.overlay()
+    assert overlay.shape == photo.shape and (overlay != photo).any()
+    assert len(face.mesh().vertices) == 221
+    for suffix in ("glb", "obj", "ply"):
+        assert face.save(tmp_path / f"face.{suffix}").stat().st_size > 1000
+    facts = face.to_dict()
+    assert facts["box"] == [28, 13, 92, 77] and len(facts["landmarks_2d"]) == 68
+    assert {"pitch", "yaw", "roll", "scale", "translation"} <= facts["pose"].keys()
+    assert len(facts["identity"]) == 4 and facts["model"] == "tiny"
