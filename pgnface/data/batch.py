@@ -72,9 +72,13 @@ class FaceBatch:
         for name, expected in leading.items():
             _require_leading(name, getattr(self, name), expected)
         for name, expected in zip(Pose._fields, ((), (3, 3), (3,)), strict=True):
-            _require_leading(f"pose.{name}", getattr(self.pose, name), (subjects, frames, *expected))
+            _require_leading(
+                f"pose.{name}", getattr(self.pose, name), (subjects, frames, *expected)
+            )
         if len(self.names) != subjects:
-            raise ValueError(f"FaceBatch: names must have {subjects} entries, got {len(self.names)}")
+            raise ValueError(
+                f"FaceBatch: names must have {subjects} entries, got {len(self.names)}"
+            )
 
     @classmethod
     def create(
