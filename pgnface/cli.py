@@ -17,6 +17,7 @@ import tyro
 from tyro.conf import Positional, subcommand
 
 from pgnface._errors import NothingFoundError
+from pgnface.training.config import TrainConfig
 
 # Exit codes beside 0: training diverged, wrong use or input, nothing found in good input, stopped
 # by Ctrl-C.
@@ -172,9 +173,23 @@ class Reconstruct:
         )
 
 
+@dataclass
+class Train:
+    """Train a network on a configuration; `pgnface train --help` lists its settings."""
+
+    settings: tyro.conf.Suppress[TrainConfig]
+
+    def run(self) -> None:
+        from pgnface.training import train
+
+        result = train(self.settings)
+        print(f"weights after {result.step} steps: {result.folder / 'final.safetensors'}")
+
+
 Command = (
     Annotated[Info, subcommand("info")]
     | Annotated[Demo, subcommand("demo")]
+    | Annotated[Train, subcommand("train")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Reconstruct, subcommand("reconstruct")]
 )
@@ -185,19 +200,9 @@ def main(arguments: list[str] | None = None) -> None:
 
     Errors of the user's input print one line on stderr; ``PGNFACE_DEBUG=1`` shows the traceback.
     """
-    command = tyro.cli(
-        Command,
-        prog="pgnface",
-        description="3D faces from photos and videos, and the training of the network.",
-        args=arguments,
-        config=(
-            tyro.conf.OmitSubcommandPrefixes,
-            tyro.conf.OmitArgPrefixes,
-            tyro.conf.FlagCreatePairsOff,
-        ),
-    )
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        command.run()
+        _parse(arguments).run()
     except KeyboardInterrupt as stop:
         print(f"pgnface: {stop or 'stopped'}", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
@@ -210,6 +215,25 @@ def main(arguments: list[str] | None = None) -> None:
         message = " ".join(str(error).split()) or type(error).__name__
         print(f"pgnface: error: {message}", file=sys.stderr)
         sys.exit(_exit_code(error))
+
+
+def _parse(arguments: list[str]) -> Command:
+    if arguments[:1] == ["train"]:
+        # Its options are the settings of a file, so the file is read before they are parsed.
+        from pgnface.training.command import parse_train
+
+        return Train(parse_train(arguments[1:]))
+    return tyro.cli(
+        Command,
+        prog="pgnface",
+        description="3D faces from photos and videos, and the training of the network.",
+        args=arguments,
+        config=(
+            tyro.conf.OmitSubcommandPrefixes,
+            tyro.conf.OmitArgPrefixes,
+            tyro.conf.FlagCreatePairsOff,
+        ),
+    )
 
 
 def _exit_code(error: Exception) -> int:

@@ -51,7 +51,7 @@ class Mixture:
                 subjects[i] += 1
         return [s * f for s, f in zip(subjects, frames, strict=True)]
 
-    def batches(self, step: int, size: int) -> list[FaceBatch]:
+    def batch(self, step: int, size: int) -> list[FaceBatch]:
         """One batch a source, together about ``size`` images; a pure function of ``step``."""
         return [
             source.batch(step, share)

@@ -100,6 +100,7 @@ class MorphableModel(nn.Module):
         # Landmarks are evaluated at every training step without the other vertices.
         buffer("_landmark_mean", self.mean[self.landmarks], torch.float32)
         buffer("_landmark_basis", self.basis[:, self.landmarks], torch.float32)
+        self._adjacency: ops.Adjacency | None = None
         self.identity_count = len(identity_basis)
         self.name = name
         self.license = license
@@ -125,6 +126,13 @@ class MorphableModel(nn.Module):
     def expression_basis(self) -> Tensor:
         """``(E, V, 3)``, a view of ``basis``."""
         return self.basis[self.identity_count :]
+
+    @property
+    def adjacency(self) -> ops.Adjacency:
+        """Which triangles meet at each vertex; built when first asked for on a device."""
+        if self._adjacency is None or self._adjacency.triangles.device != self.triangles.device:
+            self._adjacency = ops.build_adjacency(self.triangles, self.vertex_count)
+        return self._adjacency
 
     def vertices(
         self,

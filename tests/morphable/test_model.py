@@ -157,3 +157,11 @@ def test_tiny_model_is_symmetric_and_faces_outwards(model):
     a, b, c = model.mean[model.triangles.long()].unbind(1)
     assert (torch.linalg.cross(b - a, c - a)[:, 2] > 0).all()
     assert points[0, 0] < 0 < points[16, 0]  # point 0 is on the subject's right
+
+
+def test_adjacency_is_built_once():
+    model = tiny_model()
+    adjacency = model.adjacency
+    assert adjacency is model.adjacency
+    assert len(adjacency.offsets) == model.vertex_count + 1
+    assert len(adjacency.incident) == 3 * len(model.triangles)

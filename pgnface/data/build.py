@@ -1,0 +1,66 @@
+"""From the description of a source to the source."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .config import (
+    Aflw2000Config,
+    FolderConfig,
+    ShardsConfig,
+    SourceConfig,
+    SyntheticConfig,
+    VideoConfig,
+)
+
+if TYPE_CHECKING:
+    from pgnface.morphable import MorphableModel
+
+    from .source import Source
+
+
+def build_source(config: SourceConfig, model: MorphableModel, image_size: int) -> Source:
+    """Make the source that a description names.
+
+    Args:
+        config: the description.
+        model: the face model: what synthetic people are rendered from, and the sizes of the
+            coefficients everywhere.
+        image_size: pixels of the crops.
+
+    Raises:
+        FileNotFoundError, UserError: when its files are missing or unusable.
+        TypeError: for something that describes no source.
+    """
+    sizes = {
+        "identity_count": model.identity_count,
+        "expression_count": model.expression_count,
+    }
+    match config:
+        case SyntheticConfig():
+            from .synthetic import SyntheticSource
+
+            return SyntheticSource(model, image_size, frames=config.frames, seed=config.seed)
+        case Aflw2000Config():
+            from .aflw2000 import Aflw2000Source
+
+            return Aflw2000Source(
+                *(config.root, image_size, config.split, config.seed, config.augment), **sizes
+            )
+        case FolderConfig():
+            from .folder import FolderSource
+
+            return FolderSource(
+                *(config.root, image_size, config.frames, config.detector, config.seed), **sizes
+            )
+        case ShardsConfig():
+            from .shards import ShardSource
+
+            return ShardSource(config.shards, image_size, config.frames, config.seed, **sizes)
+        case VideoConfig():
+            from .video import VideoSource
+
+            return VideoSource(
+                *(config.path, image_size, config.frames, config.detector, config.seed), **sizes
+            )
+    raise TypeError(f"build_source: config must describe a source, got {type(config).__name__}")

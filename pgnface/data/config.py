@@ -1,0 +1,78 @@
+"""Descriptions of data sources, as configuration files and the command line hold them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+
+@dataclass(frozen=True)
+class SyntheticConfig:
+    """People rendered from the face model, with exact labels."""
+
+    kind: ClassVar[str] = "synthetic"
+    frames: int = 2
+    """Frames of each person."""
+    seed: int = 0
+    """People of different seeds are different people."""
+
+
+@dataclass(frozen=True)
+class Aflw2000Config:
+    """Annotated photos in the format of AFLW2000-3D and 300W-LP (.jpg + .mat)."""
+
+    kind: ClassVar[str] = "aflw2000"
+    root: str
+    """Folder, searched recursively."""
+    split: Literal["all", "train", "validation"] = "train"
+    """By blocks of 20 consecutive files: four of five train, one validates."""
+    augment: bool = True
+    """Random mirroring, crops, colours, occluders and noise."""
+    seed: int = 0
+    """Of the order and the augmentation."""
+
+
+@dataclass(frozen=True)
+class FolderConfig:
+    """Unlabelled photos of faces in a folder; two crops of each are the frames."""
+
+    kind: ClassVar[str] = "folder"
+    root: str
+    """Folder, searched recursively."""
+    detector: Literal["none", "auto", "haar", "face-alignment"] = "none"
+    """How the face is found; "none" takes the photos for face crops already."""
+    frames: int = 2
+    """Crops of each photo."""
+    seed: int = 0
+    """Of the order and the augmentation."""
+
+
+@dataclass(frozen=True)
+class ShardsConfig:
+    """Unlabelled face crops in WebDataset shards (.tar)."""
+
+    kind: ClassVar[str] = "shards"
+    shards: str
+    """Path with wildcards or braces, such as "faces/faces-{000000..000003}.tar"."""
+    frames: int = 2
+    """Crops of each photo."""
+    seed: int = 0
+    """Of the order and the augmentation."""
+
+
+@dataclass(frozen=True)
+class VideoConfig:
+    """Frames of one person in a video file, unlabelled."""
+
+    kind: ClassVar[str] = "video"
+    path: str
+    """The file."""
+    frames: int = 2
+    """Frames of each batch entry."""
+    detector: Literal["auto", "haar", "face-alignment"] = "auto"
+    """How the face is found."""
+    seed: int = 0
+    """Of the choice of frames and the augmentation."""
+
+
+SourceConfig = SyntheticConfig | Aflw2000Config | FolderConfig | ShardsConfig | VideoConfig

@@ -1,0 +1,286 @@
+"""The objective: every loss that the labels of a mixed batch allow, weighted and summed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from pgnface.data.batch import FaceBatch
+from pgnface.losses import (
+    coefficient_loss,
+    coefficient_prior,
+    equivariance_loss,
+    identity_consistency_loss,
+    landmark_agreement_loss,
+    landmark_loss,
+    map_agreement_loss,
+    multiframe_photometric_loss,
+    offset_prior,
+    position_map_loss,
+    position_map_weights,
+    rotation_loss,
+    shape_gram,
+    shape_loss,
+)
+
+from .config import LossWeights, MultiframeConfig
+
+if TYPE_CHECKING:
+    from pgnface.networks import PoseGuidanceNetwork, Prediction
+
+Term = dict[str, Tensor]
+
+
+def split_prediction(prediction: Prediction, sizes: Sequence[int]) -> list[Prediction]:
+    """Cut a prediction for concatenated batches into one for each of them."""
+
+    def split(value: Tensor | tuple) -> Sequence:
+        if isinstance(value, Tensor):
+            return value.split(list(sizes))
+        return [type(value)(*parts) for parts in zip(*map(split, value), strict=True)]
+
+    return split(prediction)
+
+
+def join_predictions(predictions: Sequence[Prediction]) -> Prediction:
+    """The inverse of :func:`split_prediction`."""
+
+    def join(values: Sequence) -> Tensor | tuple:
+        if isinstance(values[0], Tensor):
+            return torch.cat(list(values))
+        return type(values[0])(*(join(parts) for parts in zip(*values, strict=True)))
+
+    return join(predictions)
+
+
+class _Labels(NamedTuple):
+    """Labels by image: the batches' subjects and frames in one row of ``N``."""
+
+    landmarks: Tensor
+    landmark_weights: Tensor
+    annotated: Tensor
+    identity: Tensor
+    expression: Tensor
+    coefficient_weight: Tensor
+    rotation: Tensor
+    scale: Tensor
+    translation: Tensor
+    rotation_weight: Tensor
+
+    @classmethod
+    def of(cls, batch: FaceBatch) -> _Labels:
+        def by_image(value: Tensor) -> Tensor:
+            return value.repeat_interleave(batch.frames, 0)
+
+        return cls(
+            landmarks=batch.landmarks.flatten(0, 1),
+            landmark_weights=batch.landmark_weights.flatten(0, 1),
+            annotated=by_image(batch.annotated),
+            identity=by_image(batch.identity),
+            expression=batch.expression.flatten(0, 1),
+            coefficient_weight=by_image(batch.coefficient_weight),
+            rotation=batch.pose.rotation.flatten(0, 1),
+            scale=batch.pose.scale.flatten(),
+            translation=batch.pose.translation.flatten(0, 1),
+            rotation_weight=batch.pose_weight.flatten(),
+        )
+
+
+class Objective:
+    """The weighted sum of losses over the batches of a step.
+
+    Every term is a mean over the images that have its label, so a source of few labelled images
+    teaches as much by them as one of many. Lengths are relative to the side of the crop.
+
+    Args:
+        network: whose predictions are judged; on its final device already.
+        weights: of the terms; those of weight 0 are not computed.
+        multiframe: how much of the batches the multi-frame photometric terms look at.
+    """
+
+    def __init__(
+        self,
+        network: PoseGuidanceNetwork,
+        weights: LossWeights,
+        multiframe: MultiframeConfig | None = None,
+    ) -> None:
+        self.network = network
+        self.weights = weights
+        self.multiframe = multiframe or MultiframeConfig()
+        model = network.model
+        self._identity_gram = shape_gram(model.identity_basis)
+        self._expression_gram = shape_gram(model.expression_basis)
+        self._map_weights = position_map_weights(network.atlas)
+        # Eyes turn and mouths open: their colours do not stay with their vertices.
+        names = model.region_names
+        self._skin = model.regions == names.index("skin") if "skin" in names else None
+
+    def __call__(
+        self, batches: Sequence[FaceBatch], predictions: Sequence[Prediction], *, step: int = 0
+    ) -> Term:
+        """Terms of the objective.
+
+        Args:
+            batches: of one step.
+            predictions: of the network for ``batch.images`` of each.
+            step: updates done, for terms that are not computed in every step.
+
+        Returns:
+            The unweighted terms by their name in :class:`LossWeights`, and ``total``, the weighted
+            sum. A term that no label of the batches allows is left out.
+        """
+        labels = _Labels(*map(torch.cat, zip(*map(_Labels.of, batches), strict=True)))
+        prediction = join_predictions(predictions)
+        size = float(batches[0].image.shape[-1])
+        terms = {
+            **self._landmarks(labels, prediction, size),
+            **self._dense(labels, prediction, size),
+            **self._coefficients(labels, prediction),
+            **self._agreement(prediction, size),
+            **self._frames(batches, predictions, size, step),
+        }
+        weighted = [getattr(self.weights, name) * value for name, value in terms.items()]
+        # A batch without any usable label still needs a loss that has a gradient.
+        total = torch.stack(weighted).sum() if weighted else 0 * prediction.landmarks.sum()
+        return {**terms, "total": total}
+
+    def _landmarks(self, labels: _Labels, prediction: Prediction, size: float) -> Term:
+        terms = {}
+        if not bool((labels.landmark_weights > 0).any()):
+            return terms
+        styled = labels.annotated[:, None, None]
+        for name, own, annotated in (
+            ("landmarks", prediction.landmarks, prediction.annotated_landmarks),
+            (
+                "posed_landmarks",
+                prediction.posed_landmarks,
+                prediction.posed_annotated_landmarks,
+            ),
+        ):
+            if getattr(self.weights, name):
+                points = torch.where(styled, annotated, own)
+                terms[name] = landmark_loss(points, labels.landmarks, labels.landmark_weights, size)
+        if self.weights.offset_prior and bool(labels.annotated.any()):
+            terms["offset_prior"] = offset_prior(self.network.landmark_offsets)
+        return terms
+
+    def _dense(self, labels: _Labels, prediction: Prediction, size: float) -> Term:
+        """Position map and head rotation."""
+        terms = {}
+        known = labels.coefficient_weight > 0
+        if self.weights.position_map and bool(known.any()):
+            with torch.no_grad():
+                pose = type(prediction.pose)(
+                    labels.scale[known], labels.rotation[known], labels.translation[known]
+                )
+                vertices = self.network.model.vertices(
+                    labels.identity[known], labels.expression[known], pose
+                )
+                target = self.network.atlas.bake(vertices)
+            terms["position_map"] = position_map_loss(
+                prediction.position_map[known], target, self._map_weights, size
+            )
+        # An annotated rotation is against another model's frontal head.
+        weight = labels.rotation_weight * ~labels.annotated
+        if self.weights.rotation and bool((weight > 0).any()):
+            terms["rotation"] = rotation_loss(prediction.pose.rotation, labels.rotation, weight)
+        return terms
+
+    def _coefficients(self, labels: _Labels, prediction: Prediction) -> Term:
+        terms = {}
+        weight = labels.coefficient_weight
+        if bool((weight > 0).any()):
+            for name in ("identity", "expression"):
+                if getattr(self.weights, name):
+                    terms[name] = coefficient_loss(
+                        getattr(prediction, name), getattr(labels, name), weight
+                    )
+            if self.weights.shape:
+                terms["shape"] = shape_loss(
+                    prediction.identity, labels.identity, self._identity_gram, weight
+                ) + shape_loss(
+                    prediction.expression, labels.expression, self._expression_gram, weight
+                )
+        # Where the truth is known there is nothing to believe beforehand.
+        unknown = (weight == 0).to(weight.dtype)
+        if bool((unknown > 0).any()):
+            for name in ("identity", "expression"):
+                if getattr(self.weights, f"{name}_prior"):
+                    terms[f"{name}_prior"] = coefficient_prior(getattr(prediction, name), unknown)
+        return terms
+
+    def _agreement(self, prediction: Prediction, size: float) -> Term:
+        terms = {}
+        if self.weights.agreement:
+            terms["agreement"] = landmark_agreement_loss(
+                prediction.posed_landmarks, prediction.landmarks, size
+            )
+        if self.weights.map_agreement:
+            terms["map_agreement"] = map_agreement_loss(
+                self.network.vertices(prediction),
+                prediction.position_map,
+                self.network.atlas,
+                size,
+            )
+        return terms
+
+    def _frames(
+        self,
+        batches: Sequence[FaceBatch],
+        predictions: Sequence[Prediction],
+        size: float,
+        step: int,
+    ) -> Term:
+        """Terms between the frames of one subject: means over the batches with several frames."""
+        collected: dict[str, list[Tensor]] = {}
+
+        def add(name: str, value: Tensor) -> None:
+            collected.setdefault(name, []).append(value)
+
+        settings = self.multiframe
+        photometric = self.weights.photometric or self.weights.census
+        due = step >= settings.start and step % settings.every == 0
+        for batch, prediction in zip(batches, predictions, strict=True):
+            if batch.frames < 2:
+                continue
+            shape = (batch.subjects, batch.frames)
+            if self.weights.consistency:
+                identity = prediction.identity.unflatten(0, shape)
+                add("consistency", identity_consistency_loss(identity, self._identity_gram))
+            if self.weights.equivariance and bool(batch.same_image.any()):
+                landmarks = prediction.landmarks.unflatten(0, shape)
+                add(
+                    "equivariance", equivariance_loss(landmarks, batch.warp, batch.same_image, size)
+                )
+            if photometric and due:
+                for name, value in self._photometric(batch, prediction).items():
+                    add(name, value)
+        return {name: torch.stack(values).mean() for name, values in collected.items()}
+
+    def _photometric(self, batch: FaceBatch, prediction: Prediction) -> Term:
+        """Texture swaps between the frames of a few people."""
+        # Crops of one photo show one view: they agree whatever the shape.
+        chosen = (~batch.same_image).nonzero()[: self.multiframe.subjects, 0]
+        if len(chosen) == 0:
+            return {}
+        shape = (batch.subjects, batch.frames)
+
+        def of_chosen(value: Tensor) -> Tensor:
+            return value.unflatten(0, shape)[chosen]
+
+        vertices = self.network.model.vertices(
+            of_chosen(prediction.identity),
+            of_chosen(prediction.expression),
+            type(prediction.pose)(*map(of_chosen, prediction.pose)),
+        )
+        result = multiframe_photometric_loss(
+            batch.image[chosen],
+            vertices,
+            self.network.model.adjacency,
+            vertex_mask=self._skin,
+        )
+        terms = {"photometric": result.robust, "census": result.census}
+        return {name: value for name, value in terms.items() if getattr(self.weights, name)}

@@ -1,0 +1,421 @@
+"""The training loop, on Hugging Face Accelerate: one process, ``torchrun``, mixed precision."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs
+from torch import Tensor
+
+from pgnface.data.batch import FaceBatch
+
+from .build import (
+    build_network,
+    build_source,
+    build_validation,
+    find_checkpoint,
+    require_writable,
+)
+from .checkpoint import (
+    latest_checkpoint,
+    load_state,
+    model_fingerprint,
+    require_same_run,
+    restore_optimizer,
+    save_checkpoint,
+    save_weights,
+)
+from .config import TrainConfig, save_config
+from .ema import ExponentialAverage
+from .failure import report_failure
+from .loader import BatchSource, StepData, step_loader
+from .logging import RunLog, read_history
+from .objective import Objective, split_prediction
+from .optimizer import build_optimizer
+from .schedule import learning_rate_factor
+from .validation import calibrate, calibration_batches, held_out_batches, validate
+
+if TYPE_CHECKING:
+    from pgnface.data.source import Source
+    from pgnface.networks import PoseGuidanceNetwork
+
+# A scaler of half precision halves its scale at each overflow; from 2^16 this many reach zero.
+_MAX_SKIPPED_UPDATES = 20
+_CALIBRATION_IMAGES = 512
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """Training was stopped by a signal, after a checkpoint was written."""
+
+
+@dataclass
+class TrainResult:
+    """What a run leaves.
+
+    Attributes:
+        network: with the averaged weights, in evaluation mode.
+        folder: of the run; holds ``final.safetensors``.
+        step: updates done.
+        validation: errors by held-out source at the end.
+        history: entries of ``history.jsonl``.
+        complete: false when ``max_minutes`` ended the run before its last step.
+        skipped: files that could not be used: name to reason.
+    """
+
+    network: PoseGuidanceNetwork
+    folder: Path
+    step: int
+    validation: dict[str, dict[str, float]]
+    history: list[dict]
+    complete: bool
+    skipped: dict[str, str]
+
+
+def train(config: TrainConfig, *, quiet: bool = False) -> TrainResult:
+    """Train a network; continues the run in ``config.output`` where there is one.
+
+    Args:
+        config: what to train on what; see :func:`pgnface.training.load_config`.
+        quiet: no progress on the terminal.
+
+    Raises:
+        ValueError: for a configuration that cannot work, or a checkpoint of another one.
+        OSError: when the output folder cannot be written, or data are missing.
+        NonFiniteError: when a loss or a gradient is NaN or infinite.
+        TrainingInterrupted: after Ctrl-C or SIGTERM, when the step is finished and saved.
+    """
+    return Trainer(config, quiet=quiet).run()
+
+
+class Trainer:
+    """One run.
+
+    Args:
+        config: of the run.
+        network: trained instead of the one that the configuration describes.
+        source: drawn from instead of ``config.data``.
+        validation: held-out sources by name instead of ``config.validation``.
+        quiet: no progress on the terminal.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        *,
+        network: PoseGuidanceNetwork | None = None,
+        source: BatchSource | None = None,
+        validation: dict[str, Source] | None = None,
+        quiet: bool = False,
+    ) -> None:
+        self.config = config
+        self.folder = Path(config.output)
+        # Accelerate keeps one state a process, which would hold the last run's precision.
+        AcceleratorState._reset_state(reset_partial_state=config.device == "cpu")
+        self.accelerator = Accelerator(
+            mixed_precision=config.precision,
+            gradient_accumulation_steps=config.accumulate,
+            cpu=config.device == "cpu",
+            # Not every batch reaches every parameter (landmark offsets need annotated faces).
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+        )
+        if self.accelerator.is_main_process:
+            require_writable(self.folder)
+        self.network = network if network is not None else build_network(config)
+        self.source = source if source is not None else build_source(config, self.network)
+        if validation is None:
+            validation = build_validation(config, self.network)
+        self.validation_sources = validation
+        self.fingerprint = model_fingerprint(self.network.model)
+        self.network.to(self.accelerator.device)
+        self.average = ExponentialAverage(self.network, config.ema_decay)
+        self.objective = Objective(self.network, config.loss, config.multiframe)
+        optimizer = build_optimizer(self.network, config)
+        self.parallel, self.optimizer = self.accelerator.prepare(self.network, optimizer)
+        self.step = 0
+        self.best = float("inf")
+        self.results: dict[str, dict[str, float]] = {}
+        self.skipped: dict[str, str] = {}
+        messages = self._resume()
+        if self.accelerator.is_main_process:
+            save_config(config, self.folder / "config.yaml")
+        self.log = RunLog(
+            self.folder,
+            self.step,
+            config.steps,
+            active=self.accelerator.is_main_process,
+            tensorboard=config.tensorboard,
+            quiet=quiet,
+        )
+        for message in messages:
+            self.log.message(message)
+        self._signal: int | None = None
+        self._skipped_updates = 0
+        self._held_out: dict[str, list[FaceBatch]] | None = None
+        self._calibration: list[FaceBatch] | None = None
+
+    def run(self) -> TrainResult:
+        """Train to the last step, or until time runs out; see :func:`train` for errors."""
+        config = self.config
+        world, rank = self.accelerator.num_processes, self.accelerator.process_index
+        passes = config.accumulate * world
+        indices = range(self.step * passes + rank, config.steps * passes, world)
+        started = self._last_log = time.monotonic()
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+        self._last_step, self._data_seconds = self.step, 0.0
+        stopped = False
+        try:
+            with self._catch_signals():
+                loader = step_loader(
+                    self.source,
+                    config.batch_size,
+                    indices,
+                    config.workers,
+                    self.accelerator.device.type == "cuda",
+                )
+                while self.step < config.steps and not stopped:
+                    self._update(self._next(loader))
+                    out_of_time = config.max_minutes is not None and (
+                        time.monotonic() - started > 60 * config.max_minutes
+                    )
+                    stopped = self._agree(out_of_time or self._signal is not None)
+                    self._after_update(last=stopped or self.step == config.steps)
+            if self._signal is not None:
+                raise TrainingInterrupted(
+                    f"training stopped by {signal.Signals(self._signal).name} at step {self.step}; "
+                    f"the same command continues from {latest_checkpoint(self.folder)}"
+                )
+            self._finish()
+        finally:
+            self.log.close()
+        return TrainResult(
+            network=self.network,
+            folder=self.folder,
+            step=self.step,
+            validation=self.results,
+            history=read_history(self.folder),
+            complete=self.step >= config.steps,
+            skipped=self.skipped,
+        )
+
+    def _next(self, loader: Iterator[StepData]) -> list[list[FaceBatch]]:
+        """The data of one update: batches of each forward pass, on the device."""
+        begin = time.monotonic()
+        passes = []
+        for _ in range(self.config.accumulate):
+            data = next(loader)
+            for name, reason in data.skipped.items():
+                self.log.message(f"skipped {name}: {reason}")
+            self.skipped.update(data.skipped)
+            device = self.accelerator.device
+            passes.append([batch.to(device, non_blocking=True) for batch in data.batches])
+        self._data_seconds += time.monotonic() - begin
+        return passes
+
+    def _update(self, passes: Sequence[list[FaceBatch]]) -> None:
+        """One update of the weights."""
+        config, accelerator = self.config, self.accelerator
+        # Dropout and the like are a function of the step: nothing to save, nothing to restore.
+        index = self.step * accelerator.num_processes + accelerator.process_index
+        torch.manual_seed((config.seed << 40) + index)
+        factor = learning_rate_factor(self.step, config.steps, config.warmup_steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak_lr"] * factor
+        self.parallel.train()
+        every_loss = []
+        for batches in passes:
+            with accelerator.accumulate(self.parallel):
+                prediction = self.parallel(torch.cat([batch.images for batch in batches]))
+                sizes = [batch.subjects * batch.frames for batch in batches]
+                losses = self.objective(
+                    batches, split_prediction(prediction, sizes), step=self.step
+                )
+                accelerator.backward(losses["total"])
+            every_loss.append({name: value.detach() for name, value in losses.items()})
+        limit = config.grad_clip or float("inf")
+        norm = accelerator.clip_grad_norm_(self.network.parameters(), limit)
+        self._require_finite(every_loss, torch.as_tensor(norm), passes)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.average.update(self.network)
+        self.step += 1
+        for losses in [*every_loss, {"gradient_norm": torch.as_tensor(norm)}]:
+            for name, value in losses.items():
+                self._sums[name] = self._sums.get(name, 0) + value
+                self._counts[name] = self._counts.get(name, 0) + 1
+
+    def _require_finite(
+        self,
+        every_loss: list[dict[str, Tensor]],
+        norm: Tensor,
+        passes: Sequence[list[FaceBatch]],
+    ) -> None:
+        totals = torch.stack([losses["total"] for losses in every_loss])
+        # One wait for the device, for both questions.
+        finite_loss, finite_gradient = torch.stack(
+            [totals.isfinite().all(), norm.isfinite().to(totals.device)]
+        ).tolist()
+        self._skipped_updates = 0 if finite_gradient else self._skipped_updates + 1
+        if finite_loss and finite_gradient:
+            return
+        # In half precision an overflow of the scaled gradient is no failure: the update is left
+        # out and the scale lowered. It is one when lowering does not help.
+        scaled = self.accelerator.scaler is not None
+        if scaled and finite_loss and self._skipped_updates < _MAX_SKIPPED_UPDATES:
+            return
+        worst = next((i for i, value in enumerate(totals.isfinite().tolist()) if not value), 0)
+        raise report_failure(
+            self.folder,
+            self.step,
+            {name: float(value) for name, value in every_loss[worst].items()},
+            self.network,
+            passes[worst],
+            self.accelerator.process_index,
+        )
+
+    def _after_update(self, last: bool) -> None:
+        """Log, validate and save when it is time."""
+        config, step = self.config, self.step
+        self.log.advance(step)
+        if step % config.log_every == 0 or last:
+            self._log_losses()
+        if self.accelerator.is_main_process:
+            if config.validate_every and step % config.validate_every == 0 and not last:
+                self._validate()
+            if step % config.checkpoint_every == 0 or last:
+                self._save()
+        if last:
+            self.accelerator.wait_for_everyone()
+
+    def _log_losses(self) -> None:
+        now, steps = time.monotonic(), self.step - self._last_step
+        means = {name: float(value) / self._counts[name] for name, value in self._sums.items()}
+        if steps:
+            self.log.training(
+                self.step,
+                {name: value for name, value in means.items() if name != "gradient_norm"},
+                lr=self.optimizer.param_groups[0]["lr"],
+                gradient_norm=means["gradient_norm"],
+                seconds_per_step=(now - self._last_log) / steps,
+                data_seconds_per_step=self._data_seconds / steps,
+            )
+        self._sums, self._counts = {}, {}
+        self._last_log, self._last_step, self._data_seconds = now, self.step, 0.0
+
+    def _save(self) -> None:
+        state = {"best": self.best, "average_updates": self.average.updates}
+        if self.accelerator.scaler is not None:
+            state["scaler"] = self.accelerator.scaler.state_dict()
+        save_checkpoint(
+            self.folder,
+            self.step,
+            self.network,
+            self.average.state,
+            self.optimizer.optimizer,
+            self.config,
+            state,
+            self.config.keep_checkpoints,
+        )
+
+    def _validate(self) -> None:
+        """Calibrate and measure the averaged weights; keep the best ones."""
+        with self.average.applied(self.network):
+            self._measure()
+            if self.results:
+                score = sum(r.get("nme", 0.0) for r in self.results.values()) / len(self.results)
+                if score < self.best:
+                    self.best = score
+                    self._export("best.safetensors")
+
+    def _measure(self) -> None:
+        begin = time.monotonic()
+        training = self.network.training
+        self.network.eval()
+        if self._held_out is None:
+            self._held_out = {
+                name: held_out_batches(source, self.config.validation_images)
+                for name, source in self.validation_sources.items()
+            }
+        if self._calibration is None:
+            passes = -(-_CALIBRATION_IMAGES // self.config.batch_size)
+            stream = (
+                b for i in range(passes) for b in self.source.batch(i, self.config.batch_size)
+            )
+            self._calibration = calibration_batches(stream, _CALIBRATION_IMAGES)
+        calibrate(self.network, self._calibration)
+        self.results = {name: validate(self.network, b) for name, b in self._held_out.items()}
+        self.network.train(training)
+        if self.results:
+            self.log.validation(self.step, self.results)
+        # What was spent here is no part of a step's time.
+        self._last_log += time.monotonic() - begin
+
+    def _finish(self) -> None:
+        """Leave the averaged weights in the network and write them out."""
+        self.network.load_state_dict(self.average.state)
+        self.network.eval()
+        if self.accelerator.is_main_process:
+            self._measure()
+            self._export("final.safetensors")
+        self.accelerator.wait_for_everyone()
+
+    def _export(self, name: str) -> None:
+        save_weights(
+            self.network,
+            self.folder / name,
+            model_name=self.config.model,
+            training={"step": self.step, "validation": self.results},
+        )
+
+    def _resume(self) -> list[str]:
+        """Continue from a checkpoint if the configuration says so; returns what to tell."""
+        config = self.config
+        checkpoint = find_checkpoint(config)
+        if checkpoint is None:
+            return []
+        changed = require_same_run(checkpoint, config, self.fingerprint)
+        load_state(self.network, checkpoint.network, checkpoint.path)
+        self.average.load(checkpoint.average, checkpoint.state["average_updates"])
+        restore_optimizer(self.network, self.optimizer.optimizer, checkpoint.optimizer)
+        if self.accelerator.scaler is not None and "scaler" in checkpoint.state:
+            self.accelerator.scaler.load_state_dict(checkpoint.state["scaler"])
+        self.step, self.best = checkpoint.step, checkpoint.state["best"]
+        messages = [f"continuing from {checkpoint.path}"]
+        if changed:
+            messages.append(f"settings changed since: {'; '.join(changed)}")
+        return messages
+
+    def _agree(self, stop: bool) -> bool:
+        """Whether any process wants to stop."""
+        if self.accelerator.num_processes == 1:
+            return stop
+        flag = torch.tensor(float(stop), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(flag, "sum") > 0)
+
+    @contextmanager
+    def _catch_signals(self) -> Iterator[None]:
+        """The first Ctrl-C or SIGTERM ends the run after its step, the second one at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def request(number: int, _) -> None:
+            self._signal = number
+            signal.signal(number, previous[number])
+
+        previous = {n: signal.signal(n, request) for n in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)

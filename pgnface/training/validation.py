@@ -1,0 +1,116 @@
+"""How good a network is on held-out faces, and the calibration of its frontal pose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from pgnface.data.batch import FaceBatch
+from pgnface.evaluation.metrics import nme, pose_error, shape_error
+from pgnface.geometry import mean_rotation, rotation_distance
+
+if TYPE_CHECKING:
+    from pgnface.data.source import Source
+    from pgnface.networks import PoseGuidanceNetwork
+
+_IMAGES_PER_PASS = 32
+
+
+def held_out_batches(source: Source, images: int) -> list[FaceBatch]:
+    """The first ``images`` images of a source, in batches of a moderate size."""
+    size = min(images, _IMAGES_PER_PASS)
+    return [source.batch(step, size) for step in range(-(-images // size))]
+
+
+@torch.no_grad()
+def validate(network: PoseGuidanceNetwork, batches: Iterable[FaceBatch]) -> dict[str, float]:
+    """Mean errors over batches; what the labels do not allow is left out.
+
+    The network is run as it is: put it in evaluation mode first.
+
+    Returns:
+        ``nme``: 2D, percent of the true landmark box, of the position map's landmarks;
+        ``posed_nme``: of the posed model's; ``pose``: mean absolute error of the angles in
+        degrees; ``shape_mm``: mean vertex distance of the neutral shape after rigid alignment.
+    """
+    device = network.pose_offset.device
+    values: dict[str, list[Tensor]] = {}
+    rotations: list[tuple[Tensor, Tensor]] = []
+    for batch in batches:
+        batch = batch.to(device)
+        prediction = network(batch.images)
+        annotated = batch.annotated.repeat_interleave(batch.frames)
+        labelled = (batch.landmark_weights[..., :2] > 0).all(-1).all(-1).flatten()
+        target = batch.landmarks.flatten(0, 1)[..., :2]
+        for name, own, moved in (
+            ("nme", prediction.landmarks, prediction.annotated_landmarks),
+            ("posed_nme", prediction.posed_landmarks, prediction.posed_annotated_landmarks),
+        ):
+            points = torch.where(annotated[:, None, None], moved, own)[..., :2]
+            values.setdefault(name, []).append(nme(points[labelled], target[labelled]))
+        known = batch.pose_weight.flatten() > 0
+        own = prediction.pose.rotation
+        rotation = torch.where(
+            annotated[:, None, None], network.annotated_rotation(prediction.pose), own
+        )
+        rotations.append((rotation[known], batch.pose.rotation.flatten(0, 1)[known]))
+        known = batch.coefficient_weight.repeat_interleave(batch.frames) > 0
+        if known.any():
+            truth = network.model.vertices(batch.identity.repeat_interleave(batch.frames, 0)[known])
+            found = network.model.vertices(prediction.identity[known])
+            values.setdefault("shape_mm", []).append(shape_error(found, truth))
+    means = {name: torch.cat(parts) for name, parts in values.items()}
+    result = {name: float(parts.mean()) for name, parts in means.items() if len(parts)}
+    found, truth = map(torch.cat, zip(*rotations, strict=True))
+    if len(truth):
+        result["pose"] = pose_error(found, truth).mean
+    return result
+
+
+def calibration_batches(
+    sources: Sequence[FaceBatch] | Iterable[FaceBatch], images: int
+) -> list[FaceBatch]:
+    """Of a stream of training batches, those with an annotated pose, up to a number of images."""
+    kept, count = [], 0
+    for batch in sources:
+        if bool((batch.annotated[:, None] & (batch.pose_weight > 0)).any()):
+            kept.append(batch)
+            count += batch.subjects * batch.frames
+        if count >= images:
+            break
+    return kept
+
+
+@torch.no_grad()
+def calibrate(network: PoseGuidanceNetwork, batches: Iterable[FaceBatch]) -> int:
+    """Set the constant rotation between the model's frontal pose and the annotation's.
+
+    ``annotated = predicted @ pose_offset`` with the chordal mean of
+    ``predicted^T annotated`` over training samples, taken once over all and once more over those
+    within three times the median distance of it (annotations hold impossible angles).
+
+    Args:
+        network: its ``pose_offset`` is set; unchanged when no sample has an annotated pose.
+        batches: training batches.
+
+    Returns:
+        Number of samples used.
+    """
+    device = network.pose_offset.device
+    offsets = []
+    for batch in batches:
+        batch = batch.to(device)
+        used = (batch.annotated[:, None] & (batch.pose_weight > 0)).flatten()
+        predicted = network(batch.images[used]).pose.rotation
+        annotated = batch.pose.rotation.flatten(0, 1)[used]
+        offsets.append(predicted.transpose(-1, -2) @ annotated)
+    if not offsets:
+        return 0
+    offset = torch.cat(offsets)
+    distance = rotation_distance(offset, mean_rotation(offset))
+    inliers = offset[distance <= 3 * distance.median() + 1e-3]
+    network.pose_offset.copy_(mean_rotation(inliers))
+    return len(inliers)
