@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from pgnface.morphable import UVAtlas
 
 from .landmarks import BETA, relative_distance
-from .reduction import weighted_mean
+from .reduction import per_face, weighted_mean
 
 
 def landmark_agreement_loss(
@@ -45,6 +44,5 @@ def map_agreement_loss(
         atlas: of the map's size.
         scale: ``(N,)`` or a number: size of the face or of its crop in pixels.
     """
-    scale = torch.as_tensor(scale, dtype=vertices.dtype, device=vertices.device)
     difference = (atlas.bake(vertices) - position_map).abs()
-    return weighted_mean(difference / scale[..., None, None, None].clamp(min=1e-6), atlas.mask)
+    return weighted_mean(per_face(difference, scale), atlas.mask)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .reduction import point_difference, weighted_mean
+from .reduction import per_face, point_difference, weighted_mean
 
 BETA = 0.02
 """Fraction of a face's size below which errors of points count quadratically."""
@@ -41,6 +41,5 @@ def landmark_loss(
 
 def relative_distance(difference: Tensor, scale: Tensor | float, *, beta: float = BETA) -> Tensor:
     """Smooth L1 of differences ``(..., K, 3)`` in pixels over ``scale`` ``(...)``, by element."""
-    scale = torch.as_tensor(scale, dtype=difference.dtype, device=difference.device)
-    relative = difference / scale[..., None, None].clamp(min=1e-6)
+    relative = per_face(difference, scale)
     return F.smooth_l1_loss(relative, torch.zeros_like(relative), reduction="none", beta=beta)

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from .reduction import weighted_mean
 
+# ITU-R BT.601 luma.
 _GREY = (0.299, 0.587, 0.114)
 
 
@@ -95,7 +96,7 @@ def _census(image: Tensor, radius: int, contrast: float) -> Tensor:
     """Soft signs ``(N, K, H, W)`` of the neighbours' differences to each pixel."""
     grey = image
     if image.shape[1] == 3:
-        grey = (image * image.new_tensor(_GREY)[:, None, None]).sum(1, keepdim=True)
+        grey = sum(w * channel for w, channel in zip(_GREY, image.split(1, dim=1), strict=True))
     side = 2 * radius + 1
     height, width = grey.shape[2:]
     neighbours = F.unfold(F.pad(grey, [radius] * 4, mode="replicate"), side)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pgnface.morphable import UVAtlas
 
-from .reduction import point_difference, weighted_mean
+from .reduction import per_face, point_difference, weighted_mean
 
 # iBUG points 17-67: brows, nose, eyes and mouth.
 _FEATURES = slice(17, 68)
@@ -53,5 +53,4 @@ def position_map_loss(
     weights = weights.expand(len(predicted), *predicted.shape[2:]).flatten(1)[..., None]
     weights = weights.expand_as(points)
     difference = point_difference(points, labels, weights)
-    scale = torch.as_tensor(scale, dtype=difference.dtype, device=difference.device)
-    return weighted_mean(difference.abs() / scale[..., None, None].clamp(min=1e-6), weights)
+    return weighted_mean(per_face(difference.abs(), scale), weights)

@@ -19,6 +19,13 @@ def weighted_mean(values: Tensor, weights: Tensor | None = None) -> Tensor:
     return total / weights.sum().clamp(min=1e-12)
 
 
+def per_face(values: Tensor, size: Tensor | float) -> Tensor:
+    """Values ``(..., *)`` over a size: a number, or one ``(...)`` for each face."""
+    if isinstance(size, Tensor):
+        size = size.clamp(min=1e-6).reshape(*size.shape, *[1] * (values.dim() - size.dim()))
+    return values / size
+
+
 def point_difference(predicted: Tensor, target: Tensor, weights: Tensor) -> Tensor:
     """Predicted minus true points ``(..., K, 3)``, less the weighted mean of their z over K.
 

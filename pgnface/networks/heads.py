@@ -136,11 +136,12 @@ class PoseHead(nn.Module):
     def __init__(self, code_size: int):
         super().__init__()
         self.linear = _zero_linear(code_size, 10)
+        with torch.no_grad():  # a frontal rotation in 6D
+            self.linear.bias[[1, 5]] = 1.0
 
     def forward(self, code: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         log_scale, sixd, translation = self.linear(code).float().split((1, 6, 3), dim=1)
-        frontal = sixd.new_tensor((1, 0, 0, 0, 1, 0))
-        return log_scale[:, 0].exp(), rotation_from_6d(sixd + frontal), translation
+        return log_scale[:, 0].exp(), rotation_from_6d(sixd), translation
 
 
 def rotation_from_6d(values: Tensor) -> Tensor:

@@ -123,6 +123,7 @@ class PoseGuidanceNetwork(nn.Module):
             "_mean_landmarks": (landmarks - centre) * scale,
             "_mean_scale": scale,
             "_mean_shift": -scale * centre,
+            "_image_centre": torch.tensor((1.0, 1.0, 0.0)),
         }
         for name, value in values.items():
             self.register_buffer(name, value, persistent=False)
@@ -189,8 +190,8 @@ class PoseGuidanceNetwork(nn.Module):
         landmarks = self._mean_landmarks @ linear.transpose(-1, -2) + shift[:, None]
         landmarks = landmarks + self.atlas.sample(displacement, self.atlas.landmark_uv)
         half = self.config.image_size / 2
-        origin = landmarks.new_tensor((1.0, 1.0, 0.0)).expand(len(landmarks), 3)
-        origin = torch.cat((origin[:, :2], -landmarks[..., 2:].mean(1)), 1)
+        depth = torch.cat((torch.zeros_like(shift[:, :2]), landmarks[..., 2:].mean(1)), 1)
+        origin = self._image_centre - depth
         return (position_map + origin[..., None, None]) * half, (landmarks + origin[:, None]) * half
 
     def _regressed_pose(self, code: Tensor, points: Tensor) -> Pose:
@@ -198,8 +199,7 @@ class PoseGuidanceNetwork(nn.Module):
         half = self.config.image_size / 2
         factor, rotation, translation = self.pose_head(code)
         scale = factor * self._mean_scale * half
-        centre = translation.new_tensor((1.0, 1.0, 0.0))
-        translation = (translation + self._mean_shift + centre) * half
+        translation = (translation + self._mean_shift + self._image_centre) * half
         depth = apply_pose(Pose(scale, rotation, torch.zeros_like(translation)), points)[..., 2]
         return Pose(
             scale, rotation, torch.cat((translation[:, :2], -depth.mean(1, keepdim=True)), 1)
