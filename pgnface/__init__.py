@@ -33,7 +33,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "load_network": "pgnface.training",
         "ops": "pgnface.ops",
         "reconstruct": "pgnface.reconstruction",
-        "render": "pgnface.render",
         "run_demo": "pgnface.demo",
         "train": "pgnface.training",
     },

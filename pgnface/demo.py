@@ -40,7 +40,7 @@ from pgnface.training import (
 
 # Pictures of the report are this many times as large as what the network sees.
 _ZOOM = 3
-_SHOWN_PEOPLE = 9
+_SHOWN_PEOPLE = 8
 _MEASURED_PEOPLE = 48
 _TIMED_STEPS = (3, 6)
 

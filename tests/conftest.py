@@ -20,3 +20,14 @@ def kit() -> Path:
 def seeded():
     """Every test starts from one random state."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def tiny_network():
+    """An untrained network of the tiny face model for pictures of 32 pixels, in evaluation mode."""
+    from pgnface.networks import NetworkConfig, PoseGuidanceNetwork
+    from tests.models import tiny_model
+
+    torch.manual_seed(0)
+    config = NetworkConfig(image_size=32, map_size=8, code_size=16)
+    return PoseGuidanceNetwork(tiny_model(), config).eval()

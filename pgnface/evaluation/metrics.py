@@ -81,6 +81,20 @@ class BinnedError:
     overall: float
 
 
+def check_bins(edges: Sequence[float]) -> list[float]:
+    """Edges of bins as numbers.
+
+    Raises:
+        ValueError: unless they are at least two that increase from 0.
+    """
+    edges = [float(edge) for edge in edges]
+    if len(edges) < 2 or edges[0] != 0 or any(a >= b for a, b in pairwise(edges)):
+        raise ValueError(
+            f"bins must be edges that increase from 0, such as 0 30 60 90; got {edges}"
+        )
+    return edges
+
+
 def error_by_yaw(errors: Tensor, yaw: Tensor, edges: Sequence[float] = (0, 30, 60, 90)):
     """Errors ``(N,)`` by bins of |yaw| ``(N,)`` in degrees.
 
@@ -97,11 +111,7 @@ def error_by_yaw(errors: Tensor, yaw: Tensor, edges: Sequence[float] = (0, 30, 6
         raise ValueError(
             f"errors and yaw must have shape (N,), got {tuple(errors.shape)}, {tuple(yaw.shape)}"
         )
-    edges = [float(edge) for edge in edges]
-    if len(edges) < 2 or edges[0] != 0 or any(a >= b for a, b in pairwise(edges)):
-        raise ValueError(
-            f"bins must be edges that increase from 0, such as 0 30 60 90; got {edges}"
-        )
+    edges = check_bins(edges)
     inner = torch.tensor(edges[1:-1], dtype=torch.float64)
     index = torch.bucketize(yaw.abs().double().cpu(), inner)
     errors = errors.double().cpu()

@@ -43,7 +43,7 @@ def plot_cumulative_error(
         axes.plot(thresholds, 100 * fractions, label=f"{name} (mean {values.mean():.2f})")
     axes.set(xlabel=unit, ylabel="faces at or below (%)", xlim=(0, limit), ylim=(0, 100))
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
+    axes.legend(loc="best")
     return save_figure(figure, path)
 
 
@@ -79,7 +79,7 @@ def contact_sheet(
     for part, (name, count) in zip(parts, rows.items(), strict=True):
         part.suptitle(name, fontsize=12)
         grid = part.subplots(count, columns, squeeze=False).ravel()
-        part.subplots_adjust(0.01, 0.01, 0.99, 1 - 0.32 / (count * 2.3 / 2), 0.04, 0.16)
+        part.subplots_adjust(0.01, 0.01, 0.99, 1 - 0.45 / (2.3 * count), 0.04, 0.16)
         for axes in grid:
             axes.axis("off")
         for axes, tile in zip(grid, sections[name], strict=False):

@@ -1,0 +1,115 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from scipy.io import savemat
+
+from pgnface._errors import UserError
+from pgnface.evaluation.aflw2000 import evaluate_aflw2000
+from pgnface.evaluation.mean_shape import normalise_to_box, place_in_box
+from pgnface.evaluation.metrics import nme
+from pgnface.geometry import Pose, rotation_from_angles
+
+YAWS = [0.0, 20.0, 45.0, -70.0, -351.0]
+
+
+@pytest.fixture
+def root(tmp_path, tiny_network):
+    """Five faces in the data set's format."""
+    folder = tmp_path / "faces"
+    folder.mkdir()
+    for i, yaw in enumerate(YAWS):
+        pose = Pose(
+            torch.tensor(0.4),
+            rotation_from_angles(torch.tensor([0.0, yaw, 0.0])),
+            torch.tensor([60.0, 60.0, 0.0]),
+        )
+        points = tiny_network.model.landmark_points(pose=pose).numpy().T + np.array(
+            [[0.5], [0.5], [0]]
+        )
+        parameters = np.array([[0, np.deg2rad(yaw), 0, 60, 60, 0, 0.0004]])
+        content = {"pt3d_68": points * [[1], [1], [-1]], "Pose_Para": parameters}
+        savemat(folder / f"image{i:05d}.mat", content)
+        image = np.random.default_rng(i).integers(0, 255, (120, 120, 3), np.uint8)
+        cv2.imwrite(str(folder / f"image{i:05d}.jpg"), image)
+    return folder
+
+
+def test_report_and_files(root, tiny_network, tmp_path):
+    report = evaluate_aflw2000(root, tiny_network, batch_size=2, output=tmp_path / "out")
+    table = report.nme["2d"]["position_map"]
+    assert table.counts == (2, 1, 2)  # -351 degrees counts as beyond the last edge
+    assert report.pose["as_predicted"].excluded == 1 and report.facts["images"] == 5
+    assert report.nme["3d"]["posed_model"].overall > 0
+    numbers = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert numbers["nme"]["2d"]["mean_shape"]["counts"] == [2, 1, 2]
+    for name in ("cumulative_error.png", "faces.png"):
+        assert (tmp_path / "out" / name).stat().st_size > 1000
+
+
+def test_other_bins_and_other_annotations(root, tiny_network, tmp_path):
+    names = np.array([f"image{i:05d}" for i in range(3)])
+    path = tmp_path / "extra.npz"
+    np.savez(path, names=names, reannotated68=np.random.default_rng(0).uniform(0, 100, (3, 2, 68)))
+    report = evaluate_aflw2000(root, tiny_network, bins=(0, 45, 90), annotations=path)
+    assert report.nme["2d"]["position_map"].counts == (3, 2)
+    assert report.nme["2d_reannotated"]["posed_model"].counts == (3, 0)
+
+
+def test_what_cannot_be_used_is_counted_and_named(root, tiny_network):
+    (root / "image00000.jpg").write_bytes((root / "image00000.jpg").read_bytes()[:500])
+    savemat(root / "image00001.mat", {"Pose_Para": np.zeros((1, 7))})
+    (root / "image00002.mat").unlink()
+    report = evaluate_aflw2000(root, tiny_network)
+    assert report.facts["images"] == 2 and report.facts["left_out"] == 3
+    assert "truncated" in report.skipped["image00000.jpg"]
+    assert "pt3d_68" in report.skipped["image00001.jpg"]
+    assert "no .mat" in report.skipped["image00002.jpg"]
+
+
+def test_no_usable_sample(root, tiny_network, tmp_path):
+    for path in root.glob("*.mat"):
+        path.write_bytes(b"nonsense")
+    with pytest.raises(UserError, match=r"no usable sample in .* 5 left out"):
+        evaluate_aflw2000(root, tiny_network)
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        evaluate_aflw2000(tmp_path / "missing", tiny_network)
+
+
+def test_bad_arguments(root, tiny_network, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write to the folder"):
+        evaluate_aflw2000(root, tiny_network, output=tmp_path / "file" / "out")
+    with pytest.raises(ValueError, match="split must be one of"):
+        evaluate_aflw2000(root, tiny_network, split="test")
+    with pytest.raises(ValueError, match="boxes must be"):
+        evaluate_aflw2000(root, tiny_network, boxes="guessed")
+    with pytest.raises(ValueError, match="edges that increase from 0"):
+        evaluate_aflw2000(root, tiny_network, bins=(30, 0))
+    with pytest.raises(ValueError, match="batch size"):
+        evaluate_aflw2000(root, tiny_network, batch_size=0)
+    np.savez(tmp_path / "extra.npz", names=np.array(["a"]))
+    with pytest.raises(UserError, match=r"must be an \.npz with names"):
+        evaluate_aflw2000(root, tiny_network, annotations=tmp_path / "extra.npz")
+
+
+def test_mean_shape_in_the_true_box():
+    target = torch.rand(3, 68, 3) * 100
+    assert torch.allclose(
+        place_in_box(normalise_to_box(target)[0], target[:1])[..., :2], target[:1, :, :2], atol=1e-3
+    )
+    assert nme(place_in_box(normalise_to_box(target)[0], target[:1]), target[:1]).item() < 1e-3
+
+
+def test_perfect_landmarks_of_the_kit(kit):
+    """The benchmark's two annotations differ by about 3 % of the box when both are read rightly."""
+    from pgnface.data.aflw2000 import list_samples, read_annotation
+    from pgnface.evaluation.aflw2000 import read_reannotations
+
+    extra = read_reannotations(kit / "aflw2000_dev_extra.npz")
+    paths = list_samples(kit / "aflw2000_dev")[::10]
+    true = [torch.from_numpy(read_annotation(p.with_suffix(".mat")).landmarks) for p in paths]
+    other = torch.stack([extra[path.stem] for path in paths]).double()
+    assert 2.5 < nme(other, torch.stack(true)[..., :2]).mean() < 3.5
