@@ -71,20 +71,20 @@ PYBIND11_MODULE(_C, module) {
            py::arg("threads") = 1, py::arg("device") = -1, py::arg("stream") = 0,
            py::arg("deterministic") = true);
 
-  PGNFACE_BIND_CPU(edge_gradient_backward)
+  PGNFACE_BIND(edge_gradient_backward)
   PGNFACE_BIND(evaluate_morphable_forward)
   PGNFACE_BIND(evaluate_morphable_backward)
-  PGNFACE_BIND_CPU(interpolate_forward)
-  PGNFACE_BIND_CPU(interpolate_backward)
-  PGNFACE_BIND_CPU(rasterize_forward)
-  PGNFACE_BIND_CPU(rasterize_backward)
+  PGNFACE_BIND(interpolate_forward)
+  PGNFACE_BIND(interpolate_backward)
+  PGNFACE_BIND(rasterize_forward)
+  PGNFACE_BIND(rasterize_backward)
   PGNFACE_BIND(sample_colors_forward)
   PGNFACE_BIND(sample_colors_backward)
   PGNFACE_BIND(solve_pose_forward)
   PGNFACE_BIND(solve_pose_backward)
   PGNFACE_BIND(vertex_normals_forward)
   PGNFACE_BIND(vertex_normals_backward)
-  PGNFACE_BIND_CPU(vertex_visibility)
+  PGNFACE_BIND(vertex_visibility)
 }
 
 }  // namespace pgnface

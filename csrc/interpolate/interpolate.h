@@ -31,6 +31,47 @@ PGNFACE_HD bool attribute_rows(const std::int32_t* triangles, std::int32_t id,
   return true;
 }
 
+// One pixel's value. attributes: those of its image; weights: of vertices 0 and 1.
+template <typename T>
+PGNFACE_HD void interpolate_pixel(const T* attributes, const std::int32_t* triangles,
+                                  std::int32_t id, const T* weights, T* value,
+                                  std::int64_t triangle_count, std::int64_t vertex_count,
+                                  std::int64_t channels) {
+  std::int64_t rows[3];
+  const bool drawn = attribute_rows(triangles, id, triangle_count, vertex_count, channels, rows);
+  for (std::int64_t c = 0; c < channels; ++c) {
+    value[c] = drawn ? weights[0] * attributes[rows[0] + c] + weights[1] * attributes[rows[1] + c] +
+                           (1 - weights[0] - weights[1]) * attributes[rows[2] + c]
+                     : T(0);
+  }
+}
+
+// Hands the gradients by the attributes to add(offset, term), those by the weights to grad_weights
+// unless it is null.
+template <typename T, typename Add>
+PGNFACE_HD void interpolate_pixel_backward(const T* grad_value, const T* attributes,
+                                           const std::int32_t* triangles, std::int32_t id,
+                                           const T* weights, T* grad_weights,
+                                           std::int64_t triangle_count, std::int64_t vertex_count,
+                                           std::int64_t channels, const Add& add) {
+  std::int64_t rows[3];
+  T grad0 = 0, grad1 = 0;
+  if (attribute_rows(triangles, id, triangle_count, vertex_count, channels, rows)) {
+    for (std::int64_t c = 0; c < channels; ++c) {
+      const T grad = grad_value[c], last = attributes[rows[2] + c];
+      grad0 += grad * (attributes[rows[0] + c] - last);
+      grad1 += grad * (attributes[rows[1] + c] - last);
+      add(rows[0] + c, weights[0] * grad);
+      add(rows[1] + c, weights[1] * grad);
+      add(rows[2] + c, (1 - weights[0] - weights[1]) * grad);
+    }
+  }
+  if (grad_weights) {
+    grad_weights[0] = grad0;
+    grad_weights[1] = grad1;
+  }
+}
+
 // grad_attributes may be null, else it must come zeroed; grad_barycentrics may be null, else it is
 // written whole. workspace: CUDA in the deterministic mode, as many int64 as grad_attributes has
 // values and one more, zeroed.

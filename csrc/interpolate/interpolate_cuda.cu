@@ -1,0 +1,96 @@
+#include "common/cuda.h"
+#include "common/scatter.cuh"
+#include "interpolate/interpolate.h"
+
+namespace pgnface {
+namespace {
+
+__global__ void forward_kernel(const float* attributes, const std::int32_t* triangles,
+                               const std::int32_t* triangle_ids, const float* barycentrics,
+                               float* values, std::int64_t batch, std::int64_t vertex_count,
+                               std::int64_t channels, std::int64_t triangle_count,
+                               std::int64_t pixels) {
+  PGNFACE_GRID_LOOP(i, batch * pixels) {
+    interpolate_pixel(attributes + i / pixels * vertex_count * channels, triangles, triangle_ids[i],
+                      barycentrics + 2 * i, values + i * channels, triangle_count, vertex_count,
+                      channels);
+  }
+}
+
+struct Backward {
+  const float *grad_values, *attributes;
+  const std::int32_t *triangles, *triangle_ids;
+  const float* barycentrics;
+  float* grad_barycentrics;
+  std::int64_t vertex_count, channels, triangle_count, pixels;
+
+  template <typename Add>
+  __device__ void operator()(std::int64_t i, const Add& add) const {
+    const std::int64_t image = i / pixels * vertex_count * channels;
+    interpolate_pixel_backward(grad_values + i * channels, attributes + image, triangles,
+                               triangle_ids[i], barycentrics + 2 * i,
+                               grad_barycentrics ? grad_barycentrics + 2 * i : nullptr,
+                               triangle_count, vertex_count, channels,
+                               [&](std::int64_t k, float term) { add(image + k, term); });
+  }
+};
+
+// For a caller that wants the gradient by the barycentrics alone.
+__global__ void barycentrics_kernel(std::int64_t items, Backward backward) {
+  PGNFACE_GRID_LOOP(i, items) {
+    backward(i, [](std::int64_t, float) {});
+  }
+}
+
+}  // namespace
+
+template <typename T>
+void interpolate_forward_cuda(const T* attributes, const std::int32_t* triangles,
+                              const std::int32_t* triangle_ids, const T* barycentrics, T* values,
+                              std::int64_t batch, std::int64_t vertex_count, std::int64_t channels,
+                              std::int64_t triangle_count, std::int64_t height, std::int64_t width,
+                              const Context& context) {
+  DeviceGuard guard(context);
+  const std::int64_t pixels = height * width;
+  if (batch * pixels == 0) return;
+  forward_kernel<<<grid_for(batch * pixels), kBlock, 0, stream_of(context)>>>(
+      attributes, triangles, triangle_ids, barycentrics, values, batch, vertex_count, channels,
+      triangle_count, pixels);
+  check_cuda(cudaGetLastError(), "interpolate");
+}
+
+template <typename T>
+void interpolate_backward_cuda(const T* grad_values, const T* attributes,
+                               const std::int32_t* triangles, const std::int32_t* triangle_ids,
+                               const T* barycentrics, T* grad_attributes, T* grad_barycentrics,
+                               std::int64_t* workspace, std::int64_t batch,
+                               std::int64_t vertex_count, std::int64_t channels,
+                               std::int64_t triangle_count, std::int64_t height, std::int64_t width,
+                               const Context& context) {
+  DeviceGuard guard(context);
+  const std::int64_t items = batch * height * width;
+  if (items == 0) return;
+  const Backward backward{grad_values,    attributes,        triangles,    triangle_ids,
+                          barycentrics,   grad_barycentrics, vertex_count, channels,
+                          triangle_count, height * width};
+  if (grad_attributes != nullptr) {
+    scatter_add(items, backward, grad_attributes, batch * vertex_count * channels, workspace,
+                context);
+  } else {
+    barycentrics_kernel<<<grid_for(items), kBlock, 0, stream_of(context)>>>(items, backward);
+    check_cuda(cudaGetLastError(), "interpolate backward");
+  }
+}
+
+template void interpolate_forward_cuda<float>(const float*, const std::int32_t*,
+                                              const std::int32_t*, const float*, float*,
+                                              std::int64_t, std::int64_t, std::int64_t,
+                                              std::int64_t, std::int64_t, std::int64_t,
+                                              const Context&);
+template void interpolate_backward_cuda<float>(const float*, const float*, const std::int32_t*,
+                                               const std::int32_t*, const float*, float*, float*,
+                                               std::int64_t*, std::int64_t, std::int64_t,
+                                               std::int64_t, std::int64_t, std::int64_t,
+                                               std::int64_t, const Context&);
+
+}  // namespace pgnface
