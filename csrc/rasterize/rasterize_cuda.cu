@@ -11,7 +11,8 @@ namespace {
 using Key = unsigned long long;  // depth of the test above, triangle id below: the least one wins
 constexpr Key kEmpty = ~Key(0);
 constexpr unsigned kAllLanes = 0xffffffffu;
-// Pixels of a box up to which one thread, or one warp, draws a triangle; the queue takes the rest.
+// Pixels of a box up to which one thread, or one warp, draws a triangle. The queue takes the rest,
+// and with it all triangles that need 64-bit edge functions.
 constexpr std::int64_t kThreadPixels = 32, kWarpPixels = 2048;
 constexpr int kTileWidth = 32, kTileHeight = kBlock / kTileWidth;
 
@@ -73,27 +74,17 @@ __device__ void offer_pixel(const EdgeFunctions<Integer>& edges, const PixelBox&
   offer(image + std::int64_t(box.y0 + row) * width + box.x0 + column, edges.depth(e[1], e[2]), id);
 }
 
-// Pixels first, first + stride, ... of the box.
-template <typename Integer>
-__device__ void draw_box(const Triangle& triangle, Key* image, std::int32_t width,
-                         std::int32_t first, std::int32_t stride) {
-  EdgeFunctions<Integer> edges;
+// Pixels first, first + stride, ... of a small triangle's box.
+__device__ void draw_small(const Triangle& triangle, const Canvas& canvas, std::int32_t first,
+                           std::int32_t stride) {
+  EdgeFunctions<std::int32_t> edges;
   if (!triangle.edges(edges)) return;
+  Key* image = canvas.image(triangle.image);
   const PixelBox& box = triangle.box;
   const std::int32_t columns = box.x1 - box.x0 + 1;
   const std::int32_t count = static_cast<std::int32_t>(box.area());
   for (std::int32_t i = first; i < count; i += stride) {
-    offer_pixel(edges, box, i % columns, i / columns, image, width, triangle.id);
-  }
-}
-
-__device__ void draw_box(const Triangle& triangle, const Canvas& canvas, std::int32_t first,
-                         std::int32_t stride) {
-  Key* image = canvas.image(triangle.image);
-  if (triangle.small()) {
-    draw_box<std::int32_t>(triangle, image, canvas.width, first, stride);
-  } else {
-    draw_box<std::int64_t>(triangle, image, canvas.width, first, stride);
+    offer_pixel(edges, box, i % columns, i / columns, image, canvas.width, triangle.id);
   }
 }
 
@@ -106,16 +97,18 @@ __global__ void draw_kernel(Mesh mesh, Canvas canvas, std::int64_t* queue, Key* 
     bool for_warp = false;
     if (base + lane < count) {
       const Triangle triangle(mesh, canvas, base + lane);
-      const std::int64_t pixels = triangle.box.empty() ? 0 : triangle.box.area();
-      for_warp = pixels > kThreadPixels && pixels <= kWarpPixels;
-      if (pixels > kWarpPixels) {
-        queue[atomicAdd(queued, Key(1))] = base + lane;
-      } else if (pixels > 0 && !for_warp) {
-        draw_box(triangle, canvas, 0, 1);
+      if (!triangle.box.empty()) {
+        const bool queue_it = !triangle.small() || triangle.box.area() > kWarpPixels;
+        for_warp = !queue_it && triangle.box.area() > kThreadPixels;
+        if (queue_it) {
+          queue[atomicAdd(queued, Key(1))] = base + lane;
+        } else if (!for_warp) {
+          draw_small(triangle, canvas, 0, 1);
+        }
       }
     }
     for (unsigned left = __ballot_sync(kAllLanes, for_warp); left != 0; left &= left - 1) {
-      draw_box(Triangle(mesh, canvas, base + __ffs(left) - 1), canvas, lane, 32);
+      draw_small(Triangle(mesh, canvas, base + __ffs(left) - 1), canvas, lane, 32);
     }
   }
 }

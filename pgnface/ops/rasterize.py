@@ -66,29 +66,30 @@ def rasterize(vertices: Tensor, triangles: Tensor, height: int, width: int) -> F
         )
     (vertices,) = prepare("rasterize", vertices=vertices)
     triangles = prepare_triangles("rasterize", triangles, vertices)
-    return Fragments(*_forward(vertices, triangles, height, width))
+    barycentrics, depth, triangle_ids = _forward(vertices, triangles, height, width)
+    return Fragments(triangle_ids, barycentrics, depth)
 
 
 def _outputs(vertices: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
     shape = (vertices.shape[0], height, width)
     return (
-        vertices.new_empty(shape, dtype=torch.int32),
         vertices.new_empty(*shape, 2),
         vertices.new_empty(shape),
+        vertices.new_empty(shape, dtype=torch.int32),
     )
 
 
 def _forward_kernel(
     vertices: Tensor, triangles: Tensor, height: int, width: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    outputs = _outputs(vertices, height, width)
+    barycentrics, depth, triangle_ids = outputs = _outputs(vertices, height, width)
     workspace = None
     if vertices.is_cuda:  # depth and id of each pixel in one word, and the queue of large triangles
         size = vertices.shape[0] * (height * width + triangles.shape[0]) + 1
         workspace = vertices.new_empty(size, dtype=torch.int64)
     launch(
         "rasterize_forward",
-        *(vertices, triangles, *outputs, workspace),
+        *(vertices, triangles, triangle_ids, barycentrics, depth, workspace),
         *(*vertices.shape[:2], triangles.shape[0], height, width),
     )
     return outputs
@@ -115,10 +116,10 @@ def _backward_kernel(
 def _setup(ctx, inputs, output):
     vertices, triangles, _, _ = inputs
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(vertices, triangles, output[0])
+    ctx.save_for_backward(vertices, triangles, output[2])
 
 
-def _autograd(ctx, _, grad_barycentrics, grad_depth):
+def _autograd(ctx, grad_barycentrics, grad_depth, _):
     if grad_barycentrics is None and grad_depth is None:
         return None, None, None, None
     return _backward(grad_barycentrics, grad_depth, *ctx.saved_tensors), None, None, None

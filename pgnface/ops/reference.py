@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .adjacency import Adjacency
+from .rasterize import Fragments
 from .solve_pose import Similarity
 
 
@@ -79,3 +80,166 @@ def vertex_normals(vertices: Tensor, adjacency: Adjacency) -> Tensor:
     length = sums.norm(dim=-1, keepdim=True)
     short = length < 1e-12
     return torch.where(short, 0, sums / torch.where(short, 1, length))
+
+
+def rasterize(vertices: Tensor, triangles: Tensor, height: int, width: int) -> Fragments:
+    """Twin of :func:`pgnface.ops.rasterize`; its memory grows with T H W."""
+    triangles = triangles.long()
+    usable = (vertices.abs() <= 2**20).all(-1, keepdim=True)  # false for NaN
+    ids = torch.stack(
+        [
+            _visible_ids(image, mask, triangles, height, width)
+            for image, mask in zip(vertices.detach(), usable, strict=True)
+        ]
+        or [torch.empty(0, height, width, dtype=torch.int32, device=vertices.device)]
+    ).reshape(-1, height, width)
+    corners = _at_pixels(torch.where(usable, vertices, torch.zeros_like(vertices)), triangles, ids)
+    rows, columns = _pixel_centers(height, width, vertices)
+    x, y, z = (
+        corners[..., 0] - columns[:, None],
+        corners[..., 1] - rows[:, None, None],
+        corners[..., 2],
+    )
+    w = torch.stack(
+        [x[..., k - 2] * y[..., k - 1] - x[..., k - 1] * y[..., k - 2] for k in range(3)], -1
+    )
+    w = w * torch.where(w.sum(-1, keepdim=True) < 0, -1.0, 1.0)
+    clamped = torch.where(w >= 0, w, torch.zeros_like(w))
+    total = clamped.sum(-1, keepdim=True)
+    weights = torch.where(
+        total > 1e-30, clamped / torch.where(total > 1e-30, total, 1.0), torch.full_like(w, 1 / 3)
+    )
+    weights = torch.where(total < 2.0**-16, weights.detach(), weights)
+    empty = ids < 0
+    return Fragments(
+        ids,
+        torch.where(empty[..., None], torch.zeros_like(weights[..., :2]), weights[..., :2]),
+        torch.where(empty, torch.full_like(z[..., 0], torch.inf), (weights * z).sum(-1)),
+    )
+
+
+def interpolate(attributes: Tensor, triangles: Tensor, fragments: Fragments) -> Tensor:
+    """Twin of :func:`pgnface.ops.interpolate`."""
+    ids, barycentrics, _ = fragments
+    if attributes.dim() == 2:
+        attributes = attributes.expand(ids.shape[0], -1, -1)
+    corners = _at_pixels(attributes, triangles.long(), ids)
+    values = (_all_weights(barycentrics)[..., None] * corners).sum(-2)
+    return torch.where((ids < 0)[..., None], torch.zeros_like(values), values)
+
+
+def edge_gradient(
+    image: Tensor, vertices: Tensor, triangles: Tensor, fragments: Fragments
+) -> Tensor:
+    """Twin of :func:`pgnface.ops.edge_gradient`.
+
+    Adds terms that are zero and have the wanted derivative: 1/2 (I_a - I_b) (x - x.detach()) to
+    both pixels of a boundary, x being the nearer surface's point.
+    """
+    ids, barycentrics, depth = (tensor.detach() for tensor in fragments)
+    corners = _at_pixels(vertices, triangles.long(), ids)
+    point = (_all_weights(barycentrics)[..., None] * corners).sum(-2)
+    p, q = (corners[..., k, :] - corners[..., 0, :] for k in (1, 2))
+    normal = torch.linalg.cross(p, q).detach()
+    slopes = -normal[..., :2] / normal[..., 2:]
+    slopes = torch.where(normal[..., 2:].abs() > 2.0**-16, slopes, torch.zeros_like(slopes))
+    result = image
+    for axis, dim in ((0, 2), (1, 1)):
+        size = ids.shape[dim] - 1
+
+        def pair(tensor: Tensor, dim: int = dim, size: int = size) -> tuple[Tensor, Tensor]:
+            return tensor.narrow(dim, 0, size), tensor.narrow(dim, 1, size)
+
+        (id_a, id_b), (z_a, z_b) = pair(ids), pair(depth)
+        (slope_a, slope_b), (x_a, x_b) = pair(slopes[..., axis]), pair(point[..., axis])
+        tolerance = 0.1 * (slope_a.abs() + slope_b.abs()) + 1e-5 * (z_a.abs() + z_b.abs())
+        at_a, at_b = z_b - slope_b - z_a, z_b - z_a - slope_a
+        both = (id_a >= 0) & (id_b >= 0) & (id_a != id_b)
+        first = both & (at_a > tolerance) & (at_b > tolerance) | (id_a >= 0) & (id_b < 0)
+        second = both & (at_a < -tolerance) & (at_b < -tolerance) | (id_b >= 0) & (id_a < 0)
+        nearer = torch.where(first, x_a, x_b)
+        moved = torch.where(first | second, nearer - nearer.detach(), 0.0)
+        image_a, image_b = pair(image.detach())
+        term = 0.5 * (image_a - image_b) * moved[..., None]
+        nothing = torch.zeros_like(image.narrow(dim, 0, 1))
+        result = result + torch.cat([term, nothing], dim) + torch.cat([nothing, term], dim)
+    return result
+
+
+def vertex_visibility(
+    vertices: Tensor, triangles: Tensor, depth: Tensor, tolerance: float = 1.0
+) -> Tensor:
+    """Twin of :func:`pgnface.ops.vertex_visibility`."""
+    height, width = depth.shape[1:]
+    x, y = vertices[:, triangles.long(), :2].unbind(-1)
+    signed = (x[..., 1] - x[..., 0]) * (y[..., 2] - y[..., 0])
+    signed = signed - (x[..., 2] - x[..., 0]) * (y[..., 1] - y[..., 0])
+    image, triangle = torch.nonzero(signed < 0, as_tuple=True)
+    facing = torch.zeros(vertices.shape[:2], dtype=torch.bool, device=vertices.device)
+    facing[image[:, None], triangles.long()[triangle]] = True
+    x, y, z = vertices.unbind(-1)
+    inside = (x >= 0) & (x <= width) & (y >= 0) & (y <= height) & torch.isfinite(z)
+    left, top = ((torch.where(inside, c, 0.0) - 0.5).floor().long() for c in (x, y))
+    batch = torch.arange(len(depth), device=depth.device)[:, None]
+    near = torch.stack(
+        [
+            depth[batch, (top + i).clamp(0, height - 1), (left + j).clamp(0, width - 1)]
+            for i in (0, 1)
+            for j in (0, 1)
+        ]
+    )
+    return facing & inside & (z <= near.amax(0) + tolerance)
+
+
+def _visible_ids(
+    vertices: Tensor, usable: Tensor, triangles: Tensor, height: int, width: int
+) -> Tensor:
+    """Ids of one image, in integers: every triangle at every pixel."""
+    if len(triangles) == 0:
+        return torch.full((height, width), -1, dtype=torch.int32, device=vertices.device)
+    corners = torch.where(usable, vertices, torch.zeros_like(vertices))[triangles]
+    fixed = (corners[..., :2] * 256).round().long()
+    x, y = fixed.unbind(-1)
+    z = corners[..., 2].float() + 0.0  # turns -0 into +0
+    area = (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (y[:, 1] - y[:, 0]) * (x[:, 2] - x[:, 0])
+    sign = area.sign()
+    covered = ((area != 0) & usable[triangles, 0].all(1))[:, None, None]
+    row = (torch.arange(height, device=x.device) * 256 + 128)[:, None]
+    column = torch.arange(width, device=x.device) * 256 + 128
+    edges = []
+    for k in range(3):
+        p, q = (k + 1) % 3, (k + 2) % 3
+        dx, dy = ((c[:, q] - c[:, p]) * sign for c in (x, y))
+        edge = (
+            dx[:, None, None] * (row - y[:, p, None, None])
+            - dy[:, None, None] * (column - x[:, p, None, None])
+        )  # fmt: skip
+        top_left = ((dy < 0) | (dy == 0) & (dx > 0))[:, None, None]
+        covered = covered & ((edge > 0) | (edge == 0) & top_left)
+        edges.append(edge)
+    scale = 1 / (area * sign).float()
+    slopes = ((z[:, 1:] - z[:, :1]) * scale[:, None])[..., None, None]
+    depth = z[:, 0, None, None] + edges[1].float() * slopes[:, 0]
+    depth = torch.where(covered, depth + edges[2].float() * slopes[:, 1], torch.inf)
+    nearest = covered & (depth == depth.amin(0))
+    index = torch.arange(len(triangles), dtype=torch.int32, device=x.device)[:, None, None]
+    ids = torch.where(nearest, index, len(triangles)).amin(0)
+    return torch.where(nearest.any(0), ids, -1).int()
+
+
+def _pixel_centers(height: int, width: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    return tuple(
+        torch.arange(size, dtype=like.dtype, device=like.device) + 0.5 for size in (height, width)
+    )
+
+
+def _at_pixels(values: Tensor, triangles: Tensor, ids: Tensor) -> Tensor:
+    """Vertex values (N, V, C) of the triangle seen at each pixel: (N, H, W, 3, C); any if empty."""
+    if len(triangles) == 0:
+        return values.new_zeros(*ids.shape, 3, values.shape[-1])
+    batch = torch.arange(len(ids), device=ids.device)[:, None, None, None]
+    return values[batch, triangles[ids.long().clamp(min=0)]]
+
+
+def _all_weights(barycentrics: Tensor) -> Tensor:
+    return torch.cat([barycentrics, 1 - barycentrics.sum(-1, keepdim=True)], -1)
