@@ -15,7 +15,7 @@ from rich.console import Console
 
 from pgnface._errors import UserError
 from pgnface._output import prepare_folder
-from pgnface.data import Mixture, SyntheticConfig, build_source
+from pgnface.data import SyntheticConfig
 from pgnface.data.cropping import SquareBox
 from pgnface.evaluation.metrics import nme, shape_error
 from pgnface.evaluation.report import print_report
@@ -28,15 +28,11 @@ from pgnface.info import collect_info
 from pgnface.morphable import load_model
 from pgnface.networks import NetworkConfig, PoseGuidanceNetwork
 from pgnface.ops import build_adjacency, vertex_normals
-from pgnface.training import (
-    LossWeights,
-    MultiframeConfig,
-    Objective,
-    TrainConfig,
-    Trainer,
-    WeightedSource,
-    split_prediction,
-)
+from pgnface.training import LossWeights, MultiframeConfig, Objective, TrainConfig, Trainer
+from pgnface.training.build import build_source
+from pgnface.training.config import WeightedSource
+from pgnface.training.loader import BatchSource, step_loader
+from pgnface.training.objective import split_prediction
 
 # Pictures of the report are this many times as large as what the network sees.
 _ZOOM = 3
@@ -78,12 +74,7 @@ def run_demo(
     face_model = load_model(model)
     config = demo_config(output / "run", model, seed)
     console.print("Timing a few training steps ...")
-    source = Mixture(
-        [
-            (build_source(entry.source, face_model, config.network.image_size), entry.weight)
-            for entry in config.data
-        ]
-    )
+    source = build_source(config, PoseGuidanceNetwork(face_model, config.network))
     seconds = time_steps(config, source)
     steps = max(20, int(60 * minutes / seconds))
     config = replace(
@@ -175,7 +166,7 @@ def demo_config(output: Path, model: str, seed: int) -> TrainConfig:
     )
 
 
-def time_steps(config: TrainConfig, source: Mixture) -> float:
+def time_steps(config: TrainConfig, source: BatchSource) -> float:
     """Seconds of a training step: the mean of a few, of a network that is thrown away.
 
     A mean over whole periods of the terms that are not computed in every step.
@@ -185,9 +176,10 @@ def time_steps(config: TrainConfig, source: Mixture) -> float:
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.0)
     warm, timed = _TIMED_STEPS
     durations = []
+    loader = step_loader(source, config.batch_size, range(warm + timed))
     for step in range(warm + timed):
         begin = time.monotonic()
-        batches = source.batch(step, config.batch_size)
+        batches = next(loader).batches
         prediction = network(torch.cat([batch.images for batch in batches]))
         parts = split_prediction(prediction, [b.subjects * b.frames for b in batches])
         objective(batches, parts, step=step)["total"].backward()

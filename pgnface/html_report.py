@@ -170,7 +170,11 @@ def _cell(old: float | None, new: float) -> str:
 
 
 def _person(person: Person) -> str:
-    pictures = ((person.picture, "picture"), (person.before, "untrained"), (person.after, "trained"))
+    pictures = (
+        (person.picture, "picture"),
+        (person.before, "untrained"),
+        (person.after, "trained"),
+    )
     strip = "".join(
         f'<div><img alt="{name}" src="{data_uri(picture)}"><span>{name}</span></div>'
         for picture, name in pictures

@@ -15,9 +15,8 @@ from PIL import Image
 from pgnface._errors import NothingFoundError, UserError
 from pgnface._output import prepare_folder
 from pgnface.data.cropping import SquareBox, square_box
-from pgnface.data.detectors import build_detector
 from pgnface.data.images import read_image
-from pgnface.data.video import read_frames
+from pgnface.evaluation.report import describe
 from pgnface.export import FORMATS
 from pgnface.face import Face, build_faces, draw_faces
 from pgnface.inference import boxes_around, predict_faces, resolve_network
@@ -116,7 +115,10 @@ def reconstruct_files(
                 summary.pictures += 1
                 summary.faces += len(faces)
                 summary.empty += not faces
-                _write(faces, image, output, name + suffix, formats, str(checkpoint))
+                _write(
+                    *(faces, image, output, name + suffix, formats),
+                    {"photo": str(path), "checkpoint": describe(checkpoint)},
+                )
                 count = {0: "no face found", 1: "1 face"}.get(len(faces), f"{len(faces)} faces")
                 print(f"{path}{suffix.replace('_', ' ')}: {count}")
         except (ValueError, OSError) as error:
@@ -162,14 +164,14 @@ def _write(
     output: Path,
     name: str,
     formats: Sequence[str],
-    checkpoint: str,
+    origin: dict[str, str],
 ) -> None:
     if faces:
         Image.fromarray(draw_faces(image, faces)).save(output / f"{name}_overlay.png")
     for i, face in enumerate(faces):
         for suffix in formats:
             face.save(output / f"{name}_face{i}.{suffix}")
-        facts = {"photo": name, "checkpoint": checkpoint, **face.to_dict()}
+        facts = {**origin, **face.to_dict()}
         (output / f"{name}_face{i}.json").write_text(json.dumps(facts, indent=1))
 
 
@@ -181,6 +183,8 @@ def _box_finder(detector: str, box: Sequence[float] | None) -> Finder:
         return lambda image: [square_box(box)]
     if detector == "none":
         return lambda image: [square_box((0, 0, image.shape[1], image.shape[0]), scale=1.0)]
+    from pgnface.data.detectors import build_detector
+
     return build_detector(detector)
 
 
@@ -197,6 +201,8 @@ def _pictures(path: Path, every: int) -> Iterator[tuple[str, NDArray[np.uint8]]]
     if path.suffix.lower() not in _VIDEO_SUFFIXES:
         yield "", read_image(path)
         return
+    from pgnface.data.video import read_frames
+
     for number, image in read_frames(path, every=every):
         yield f"_frame{number:06d}", image
 
