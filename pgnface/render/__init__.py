@@ -5,6 +5,7 @@ from pgnface._lazy import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "Light": ".lighting",
         "RenderOutput": ".renderer",
         "ambient_light": ".lighting",
         "directional_light": ".lighting",
@@ -14,6 +15,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "overlay_mesh": ".overlay",
         "random_light": ".lighting",
         "render": ".renderer",
+        "self_shadow": ".shadow",
         "shade": ".lighting",
+        "shadow_transfer": ".shadow",
     },
 )

@@ -8,6 +8,7 @@ Y00, Y1-1, Y10, Y11, Y2-2, Y2-1, Y20, Y21, Y22 (x, y, z as the normals have them
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -89,8 +90,31 @@ def color_of_temperature(kelvin: Tensor) -> Tensor:
     return torch.stack((red, torch.ones_like(red), blue), dim=-1)
 
 
-def random_light(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Natural light on faces: ambient, sky or ceiling, a key lamp and a weaker second one.
+class Light(NamedTuple):
+    """Surrounding light and distant lamps on N scenes.
+
+    Attributes:
+        ambient: ``(N, C)`` radiance from everywhere.
+        directions: ``(N, K, 3)`` unit vectors towards the lamps, the strongest first.
+        colors: ``(N, K, C)`` of the lamps.
+    """
+
+    ambient: Tensor
+    directions: Tensor
+    colors: Tensor
+
+    @property
+    def coefficients(self) -> Tensor:
+        """``(N, 9, C)``, for :func:`shade`."""
+        return ambient_light(self.ambient) + directional_light(self.directions, self.colors).sum(-3)
+
+    def turned(self, rotation: Tensor) -> Light:
+        """The light as seen in a frame whose axes are the columns of ``rotation (N, 3, 3)``."""
+        return self._replace(directions=self.directions @ rotation)
+
+
+def random_light(count: int, generator: torch.Generator) -> Light:
+    """Natural light on faces: ambient, a key lamp, sky or ceiling, and a weaker second lamp.
 
     Directions are in the viewer's frame (x right, y up, z to the viewer); lamps stand mostly above
     and in front. The colours of lamps and surroundings vary between tungsten and overcast sky.
@@ -98,39 +122,30 @@ def random_light(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor
     Args:
         count: number of lights N.
         generator: on the CPU; the result depends on nothing else.
-
-    Returns:
-        coefficients ``(N, 9, 3)``, the key lamp's direction ``(N, 3)`` and colour ``(N, 3)`` for
-        highlights.
     """
 
-    def uniform(low: float, high: float, *shape: int) -> Tensor:
-        return low + (high - low) * torch.rand(count, *shape, generator=generator)
+    def uniform(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(count, 1, generator=generator)
 
     def tint() -> Tensor:
-        kelvin = 6500 * torch.exp(0.28 * torch.randn(count, generator=generator))
-        return color_of_temperature(kelvin.clamp(2600, 11000))
+        kelvin = 6500 * torch.exp(0.22 * torch.randn(count, generator=generator))
+        return color_of_temperature(kelvin.clamp(3000, 11000))
 
     def direction(spread: float) -> Tensor:
         azimuth = spread * torch.randn(count, generator=generator)
         elevation = (0.45 + 0.45 * torch.randn(count, generator=generator)).clamp(-0.6, 1.35)
-        return torch.stack(
-            (
-                azimuth.sin() * elevation.cos(),
-                elevation.sin(),
-                azimuth.cos() * elevation.cos(),
-            ),
-            dim=-1,
-        )
+        x, y, z = azimuth.sin() * elevation.cos(), elevation.sin(), azimuth.cos() * elevation.cos()
+        return torch.stack((x, y, z), dim=-1)
 
     # The share of the key lamp runs from overcast to hard sun; the sum stays near an exposure of 1.
-    share = uniform(0.15, 1.0).square()[:, None]
-    exposure = torch.exp(0.25 * torch.randn(count, 1, generator=generator))
-    key_direction, surround = direction(0.9), tint()
-    key_color = exposure * (0.25 + 0.85 * share) * tint()
-    up = torch.tensor([0.0, 1.0, 0.0]).expand(count, 3)
-    light = ambient_light(exposure * (0.75 - 0.55 * share) * surround)
-    light = light + directional_light(up, exposure * uniform(0.0, 0.35, 1) * surround)
-    light = light + directional_light(key_direction, key_color)
-    fill = exposure * uniform(0.0, 0.3, 1) * tint()
-    return light + directional_light(direction(1.8), fill), key_direction, key_color
+    share = uniform(0.15, 1.0).square()
+    exposure = torch.exp(0.2 * torch.randn(count, 1, generator=generator))
+    surround = tint()
+    lamps = (
+        (direction(0.9), (0.25 + 0.85 * share) * tint()),
+        (torch.tensor([0.0, 1.0, 0.0]).expand(count, 3), uniform(0.0, 0.35) * surround),
+        (direction(1.8), uniform(0.0, 0.3) * tint()),
+    )
+    directions, colors = (torch.stack(part, dim=1) for part in zip(*lamps, strict=True))
+    ambient = exposure * (0.75 - 0.55 * share) * surround
+    return Light(ambient, directions, exposure[:, None] * colors)

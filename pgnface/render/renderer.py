@@ -41,6 +41,7 @@ def render(
     uv: Tensor | None = None,
     normals: Tensor | None = None,
     shading: Tensor | None = None,
+    highlights: Tensor | None = None,
     background: Tensor | None = None,
     antialias: bool = False,
     supersample: int = 1,
@@ -63,13 +64,15 @@ def render(
             for a light that turns with the head, the viewer's for one that does not).
         shading: ``(N, 9, C)`` or ``(N, 9, 1)`` spherical harmonics with ``normals``, else
             ``(N, V, C)`` or ``(N, V, 1)`` factors at the vertices.
+        highlights: ``(N, V, C)`` light that is added to the lit surface.
         background: ``(N, C, H, W)`` or ``(1, C, H, W)``; black when missing.
         antialias: let gradients reach the vertices through silhouettes too
             (:func:`pgnface.ops.edge_gradient`), of the mask as well as of the image.
         supersample: pictures are drawn this many times larger and averaged down.
 
     Gradients flow to vertices (through the interpolated colours; at silhouettes with
-    ``antialias``), colours, texture, uv, normals, shading and background.
+    ``antialias``), colours, texture, uv, normals, shading, highlights and
+    background.
 
     Raises:
         ValueError: when colours and texture are both given or both missing, texture comes without
@@ -82,15 +85,19 @@ def render(
     light = shading if normals is None else shade(normals, shading)
     if colors is not None:
         attributes = colors if light is None else colors * light
+        if highlights is not None:
+            attributes = attributes + highlights
         image = ops.interpolate(attributes, triangles, fragments)
     else:
-        attributes = uv.expand(count, -1, -1)
+        parts = [uv.expand(count, -1, -1), light, highlights]
+        parts = [part for part in parts if part is not None]
+        values = ops.interpolate(torch.cat(parts, dim=-1), triangles, fragments)
+        values = list(values.split([part.shape[-1] for part in parts], dim=-1))
+        image = sample_texture(texture.expand(count, -1, -1, -1), values.pop(0))
         if light is not None:
-            attributes = torch.cat((attributes, light), dim=-1)
-        values = ops.interpolate(attributes, triangles, fragments)
-        image = sample_texture(texture.expand(count, -1, -1, -1), values[..., :2])
-        if light is not None:
-            image = image * values[..., 2:]
+            image = image * values.pop(0)
+        if highlights is not None:
+            image = image + values.pop(0)
     covered = (fragments.triangle_ids >= 0)[..., None].to(image.dtype)
     image = torch.cat((image * covered, covered), dim=-1)
     if background is not None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from pgnface.geometry import rotation_from_angles
 from pgnface.render import lighting
 
 
@@ -55,9 +56,22 @@ def test_random_light_depends_on_the_generator_alone():
     first = lighting.random_light(4, torch.Generator().manual_seed(5))
     second = lighting.random_light(4, torch.Generator().manual_seed(5))
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
-    assert first[0].shape == (4, 9, 3) and torch.isfinite(first[0]).all()
+    assert first.coefficients.shape == (4, 9, 3) and torch.isfinite(first.coefficients).all()
     normals = torch.tensor([[0.0, 0.0, 1.0]])
-    assert 0.1 < lighting.shade(normals, first[0]).mean() < 3
+    assert 0.1 < lighting.shade(normals, first.coefficients).mean() < 3
+
+
+def test_light_turned_with_the_normals_shades_alike():
+    light = lighting.random_light(1, torch.Generator().manual_seed(1))
+    rotation = rotation_from_angles(torch.tensor([[10.0, 40.0, -20.0]]))
+    inside = directions(50).float()[None]
+    outside = inside @ rotation.transpose(1, 2)
+    torch.testing.assert_close(
+        lighting.shade(outside, light.coefficients),
+        lighting.shade(inside, light.turned(rotation).coefficients),
+        atol=1e-4,
+        rtol=1e-4,
+    )
 
 
 def test_gradients():
