@@ -1,5 +1,13 @@
 """Head pose, cameras and the conventions that the rest of the package relies on."""
 
+from .camera import (
+    PinholeCamera,
+    pinhole_from_field_of_view,
+    project_pinhole,
+    project_weak_perspective,
+    to_camera,
+    weak_perspective_pose,
+)
 from .head_pose import solve_head_pose
 from .pose import (
     Pose,
@@ -12,12 +20,18 @@ from .pose import (
 )
 
 __all__ = [
+    "PinholeCamera",
     "Pose",
     "angles_from_rotation",
     "apply_pose",
     "flip_axes",
     "mean_rotation",
+    "pinhole_from_field_of_view",
+    "project_pinhole",
+    "project_weak_perspective",
     "rotation_distance",
     "rotation_from_angles",
     "solve_head_pose",
+    "to_camera",
+    "weak_perspective_pose",
 ]

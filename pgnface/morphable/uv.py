@@ -39,7 +39,7 @@ class UVAtlas(nn.Module):
             raise ValueError(f"size: expected at least 1, got {size}")
         self.size = size
         chart = torch.cat((model.uv * size, torch.zeros_like(model.uv[:, :1])), dim=1)
-        fragments = _rasterize_chart(chart, model.triangles, size)
+        fragments = ops.rasterize(chart[None], model.triangles, size, size)
         mask = fragments.triangle_ids[0] >= 0
         if not mask.any():
             raise ValueError(f"size: expected a map large enough for the chart, got {size}")
@@ -61,10 +61,13 @@ class UVAtlas(nn.Module):
         """Maps ``(..., C, size, size)`` of values at vertices ``(..., V, C)``."""
         leading, (count, channels) = vertex_values.shape[:-2], vertex_values.shape[-2:]
         values = vertex_values.reshape(-1, count, channels)
-        weights = self._barycentrics[0]
-        weights = torch.cat((weights, 1 - weights.sum(-1, keepdim=True)), dim=-1)
-        corners = self._triangles[self._triangle_ids[0].long()].long()
-        maps = (values[:, corners] * weights[..., None]).sum(-2)
+        batch = len(values)
+        fragments = ops.Fragments(
+            self._triangle_ids.expand(batch, -1, -1),
+            self._barycentrics.expand(batch, -1, -1, -1),
+            self._barycentrics.new_zeros(batch, self.size, self.size),
+        )
+        maps = ops.interpolate(values, self._triangles, fragments)
         return maps.permute(0, 3, 1, 2).reshape(*leading, channels, self.size, self.size)
 
     def sample(self, maps: Tensor, uv: Tensor | None = None) -> Tensor:
@@ -91,32 +94,3 @@ def _nearest_inside(mask: Tensor) -> tuple[Tensor, Tensor]:
     )
     rows, columns = torch.from_numpy(nearest).long().to(mask.device)
     return rows, columns
-
-
-# Stands in for pgnface.ops.rasterize until that op is there.
-def _rasterize_chart(chart: Tensor, triangles: Tensor, size: int):
-    from types import SimpleNamespace
-
-    import numpy as np
-
-    points, corners = chart[:, :2].double().cpu().numpy(), triangles.cpu().numpy()
-    ids = np.full((size, size), -1, np.int32)
-    barycentrics = np.zeros((size, size, 2), np.float32)
-    for t, (a, b, c) in enumerate(points[corners]):
-        area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
-        if area == 0:
-            continue
-        low = np.clip(np.floor(np.minimum(np.minimum(a, b), c) - 0.5), 0, size).astype(int)
-        high = np.clip(np.ceil(np.maximum(np.maximum(a, b), c) + 0.5), 0, size).astype(int)
-        y, x = np.mgrid[low[1] : high[1], low[0] : high[0]] + 0.5
-        w0 = ((b[0] - x) * (c[1] - y) - (b[1] - y) * (c[0] - x)) / area
-        w1 = ((c[0] - x) * (a[1] - y) - (c[1] - y) * (a[0] - x)) / area
-        inside = (w0 >= 0) & (w1 >= 0) & (w0 + w1 <= 1)
-        window = np.s_[low[1] : high[1], low[0] : high[0]]
-        inside &= ids[window] < 0
-        ids[window][inside] = t
-        barycentrics[window][inside] = np.stack((w0, w1), -1)[inside]
-    return SimpleNamespace(
-        triangle_ids=torch.from_numpy(ids)[None].to(chart.device),
-        barycentrics=torch.from_numpy(barycentrics)[None].to(chart.device),
-    )

@@ -1,0 +1,1 @@
+"""The steps by which tools/build_default_model.py makes the built-in face model."""
