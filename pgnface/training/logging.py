@@ -112,6 +112,11 @@ class RunLog:
                 for name, value in values.items():
                     self._writer.add_scalar(f"validation/{source}/{name}", value, step)
 
+    @property
+    def shows_images(self) -> bool:
+        """Whether :meth:`images` does anything."""
+        return self._writer is not None
+
     def images(self, step: int, name: str, images: Tensor) -> None:
         """Log pictures ``(N, 3, H, W)`` in [0, 1] to TensorBoard."""
         if self._writer is not None:

@@ -42,6 +42,7 @@ from .loader import BatchSource, StepData, step_loader
 from .logging import RunLog, read_history
 from .objective import Objective, split_prediction
 from .optimizer import build_optimizer
+from .pictures import overlays
 from .schedule import learning_rate_factor
 from .validation import calibrate, calibration_batches, held_out_batches, validate
 
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 # A scaler of half precision halves its scale at each overflow; from 2^16 this many reach zero.
 _MAX_SKIPPED_UPDATES = 20
 _CALIBRATION_IMAGES = 512
+_SHOWN_SKIPPED = 3
 
 
 class TrainingInterrupted(KeyboardInterrupt):
@@ -184,12 +186,13 @@ class Trainer:
                     self.accelerator.device.type == "cuda",
                 )
                 while self.step < config.steps and not stopped:
-                    self._update(self._next(loader))
+                    passes = self._next(loader)
+                    self._update(passes)
                     out_of_time = config.max_minutes is not None and (
                         time.monotonic() - started > 60 * config.max_minutes
                     )
                     stopped = self._agree(out_of_time or self._signal is not None)
-                    self._after_update(last=stopped or self.step == config.steps)
+                    self._after_update(passes[0], last=stopped or self.step == config.steps)
             if self._signal is not None:
                 raise TrainingInterrupted(
                     f"training stopped by {signal.Signals(self._signal).name} at step {self.step}; "
@@ -214,13 +217,19 @@ class Trainer:
         passes = []
         for _ in range(self.config.accumulate):
             data = next(loader)
-            for name, reason in data.skipped.items():
-                self.log.message(f"skipped {name}: {reason}")
-            self.skipped.update(data.skipped)
+            self._note_skipped(data.skipped)
             device = self.accelerator.device
             passes.append([batch.to(device, non_blocking=True) for batch in data.batches])
         self._data_seconds += time.monotonic() - begin
         return passes
+
+    def _note_skipped(self, new: dict[str, str]) -> None:
+        new = {name: reason for name, reason in new.items() if name not in self.skipped}
+        self.skipped.update(new)
+        for name, reason in list(new.items())[:_SHOWN_SKIPPED]:
+            self.log.message(f"skipped {name}: {reason}")
+        if len(new) > _SHOWN_SKIPPED:
+            self.log.message(f"skipped {len(new) - _SHOWN_SKIPPED} more")
 
     def _update(self, passes: Sequence[list[FaceBatch]]) -> None:
         """One update of the weights."""
@@ -283,13 +292,16 @@ class Trainer:
             self.accelerator.process_index,
         )
 
-    def _after_update(self, last: bool) -> None:
+    def _after_update(self, batches: Sequence[FaceBatch], last: bool) -> None:
         """Log, validate and save when it is time."""
         config, step = self.config, self.step
         self.log.advance(step)
         if step % config.log_every == 0 or last:
             self._log_losses()
         if self.accelerator.is_main_process:
+            if self.log.shows_images and config.image_every and step % config.image_every == 0:
+                for i, batch in enumerate(batches):
+                    self.log.images(step, f"source_{i}", overlays(self.network, batch))
             if config.validate_every and step % config.validate_every == 0 and not last:
                 self._validate()
             if step % config.checkpoint_every == 0 or last:

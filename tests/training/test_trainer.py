@@ -302,5 +302,10 @@ def test_bfloat16_and_regressed_pose(tmp_path):
 
 
 def test_tensorboard_logs_are_written(tmp_path):
-    run(tiny_config(tmp_path, tensorboard=True, steps=2))
-    assert list((tmp_path / "tensorboard").glob("events.*"))
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run(tiny_config(tmp_path, tensorboard=True, steps=2, image_every=2))
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert {"loss/total", "loss/landmarks", "run/lr"} <= set(events.Tags()["scalars"])
+    assert events.Tags()["images"]
