@@ -51,12 +51,16 @@ def build_source(config: SourceConfig, model: MorphableModel, image_size: int) -
             from .folder import FolderSource
 
             return FolderSource(
-                *(config.root, image_size, config.frames, config.detector, config.seed), **sizes
+                *(config.root, image_size, config.frames, config.detector),
+                *(config.extent, config.seed),
+                **sizes,
             )
         case ShardsConfig():
             from .shards import ShardSource
 
-            return ShardSource(config.shards, image_size, config.frames, config.seed, **sizes)
+            return ShardSource(
+                *(config.shards, image_size, config.frames, config.extent, config.seed), **sizes
+            )
         case VideoConfig():
             from .video import VideoSource
 

@@ -43,6 +43,8 @@ class FolderConfig:
     """How the face is found; "none" takes the photos for face crops already."""
     frames: int = 2
     """Crops of each photo."""
+    extent: float = 1.0
+    """Side of a crop over the longer side of a photo, where no detector says where to cut."""
     seed: int = 0
     """Of the order and the augmentation."""
 
@@ -56,6 +58,8 @@ class ShardsConfig:
     """Path with wildcards or braces, such as "faces/faces-{000000..000003}.tar"."""
     frames: int = 2
     """Crops of each photo."""
+    extent: float = 1.0
+    """Side of a crop over the longer side of a photo, where no detector says where to cut."""
     seed: int = 0
     """Of the order and the augmentation."""
 

@@ -1,0 +1,175 @@
+"""Finding faces in photos.
+
+A detector is a function from an RGB image ``(H, W, 3)`` uint8 to the squares in which to look at
+its faces, the largest first. Squares are those of :func:`pgnface.data.cropping.square_box`,
+whatever the detector's own idea of a box.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pgnface._errors import UserError
+
+from .cropping import SquareBox, square_box
+
+Detector = Callable[[NDArray[np.uint8]], list[SquareBox]]
+
+METHODS = ("auto", "haar", "face-alignment")
+
+
+def build_detector(method: str = "auto", weights: str | Path | None = None) -> Detector:
+    """A detector by name.
+
+    Args:
+        method: ``"haar"``, OpenCV's cascades, which need nothing else; ``"face-alignment"``, the
+            S3FD network of the package of that name (``pip install pgnface[detect]``), far better
+            at profiles and in crowds; ``"auto"``, the latter where it is installed and its weights
+            are at hand, else the former.
+        weights: file of S3FD's weights, in place of the one that face-alignment keeps.
+
+    Raises:
+        UserError: for an unknown method, or one whose package or weights are missing.
+    """
+    if method not in METHODS:
+        raise UserError(f"detector must be one of {', '.join(METHODS)}, got {method!r}")
+    if method == "haar":
+        return HaarDetector()
+    if method == "auto" and not _face_alignment_is_ready(weights):
+        return HaarDetector()
+    return FaceAlignmentDetector(weights)
+
+
+class _Fit(NamedTuple):
+    """From a detector's square box to ours: shift of the centre in sides, factor of the side."""
+
+    x: float
+    y: float
+    side: float
+
+    def apply(self, x: float, y: float, side: float) -> SquareBox:
+        return SquareBox(*map(float, (x + self.x * side, y + self.y * side, side * self.side)))
+
+
+class HaarDetector:
+    """OpenCV's Haar cascades (Viola and Jones 2001) for frontal faces and both profiles.
+
+    A cascade's box becomes ours by the median shift and factor over annotated faces. Scores of
+    different cascades cannot be compared: a frontal box goes before a profile that overlaps it.
+    """
+
+    _CASCADES = (
+        ("haarcascade_frontalface_alt2.xml", False, _Fit(0.0, 0.14, 1.17)),
+        ("haarcascade_profileface.xml", False, _Fit(-0.03, 0.15, 0.99)),
+        ("haarcascade_profileface.xml", True, _Fit(-0.03, 0.15, 0.99)),
+    )
+    _WORKING_SIZE = 640
+    _MINIMUM = 0.06
+
+    def __init__(self) -> None:
+        self._classifiers = []
+        for name, mirrored, fit in self._CASCADES:
+            classifier = cv2.CascadeClassifier(str(Path(cv2.data.haarcascades, name)))
+            if classifier.empty():
+                raise UserError(f"OpenCV {cv2.__version__} does not ship the cascade {name}")
+            self._classifiers.append((classifier, mirrored, fit))
+
+    def __call__(self, image: NDArray[np.uint8]) -> list[SquareBox]:
+        """Squares of the faces in an RGB image, the largest first."""
+        gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        factor = min(1.0, self._WORKING_SIZE / max(gray.shape))
+        if factor < 1:
+            gray = cv2.resize(gray, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        gray = cv2.equalizeHist(gray)
+        smallest = max(24, int(self._MINIMUM * max(gray.shape)))
+        kept: list[SquareBox] = []
+        for classifier, mirrored, fit in self._classifiers:
+            found: list[tuple[float, SquareBox]] = []
+            seen = np.ascontiguousarray(gray[:, ::-1]) if mirrored else gray
+            boxes, _, scores = classifier.detectMultiScale3(
+                seen, 1.1, 4, minSize=(smallest, smallest), outputRejectLevels=True
+            )
+            for (left, top, side, _), score in zip(boxes, np.ravel(scores), strict=True):
+                box = fit.apply(left + side / 2, top + side / 2, side)
+                x = gray.shape[1] - box.x if mirrored else box.x
+                box = SquareBox(x / factor, box.y / factor, box.side / factor)
+                found.append((float(score), box))
+            kept = suppress_overlaps(found, kept)
+        return sorted(kept, key=lambda box: -box.side)
+
+
+class FaceAlignmentDetector:
+    """S3FD (Zhang et al., ICCV 2017) of the package face-alignment (Bulat and Tzimiropoulos)."""
+
+    # S3FD's boxes reach from the brows to the chin and from ear to ear, much as landmarks do.
+    _THRESHOLD = 0.5
+
+    def __init__(self, weights: str | Path | None = None, device: str = "cpu") -> None:
+        try:
+            from face_alignment.detection.sfd import FaceDetector
+        except ImportError as error:
+            raise UserError(
+                "the detector face-alignment is not installed: pip install 'pgnface[detect]'"
+            ) from error
+        if weights is not None and not Path(weights).is_file():
+            raise UserError(f"no such file of detector weights: {weights}")
+        try:
+            self._detector = FaceDetector(
+                device=device, path_to_detector=None if weights is None else str(weights)
+            )
+        except Exception as error:  # its download fails in many ways
+            raise UserError(
+                f"the weights of face-alignment cannot be loaded ({error}); put "
+                f"s3fd-619a316812.pth into {_torch_cache()}, or use the detector haar"
+            ) from error
+
+    def __call__(self, image: NDArray[np.uint8]) -> list[SquareBox]:
+        """Squares of the faces in an RGB image, the largest first."""
+        faces = self._detector.detect_from_image(image)
+        found = [
+            (float(score), square_box((x0, y0, x1, y1)))
+            for x0, y0, x1, y1, score in faces
+            if score > self._THRESHOLD
+        ]
+        return sorted(suppress_overlaps(found), key=lambda box: -box.side)
+
+
+def suppress_overlaps(
+    found: Sequence[tuple[float, SquareBox]],
+    kept: Sequence[SquareBox] = (),
+    overlap: float = 0.35,
+) -> list[SquareBox]:
+    """Of squares that overlap (intersection over union) the best scored, after those ``kept``."""
+    kept = list(kept)
+    for _, box in sorted(found, key=lambda entry: -entry[0]):
+        if all(intersection_over_union(box, other) < overlap for other in kept):
+            kept.append(box)
+    return kept
+
+
+def intersection_over_union(a: SquareBox, b: SquareBox) -> float:
+    """Area that two squares share over the area that they cover."""
+    (a0, a1, a2, a3), (b0, b1, b2, b3) = a.edges, b.edges
+    shared = max(0.0, min(a2, b2) - max(a0, b0)) * max(0.0, min(a3, b3) - max(a1, b1))
+    return shared / (a.side**2 + b.side**2 - shared)
+
+
+def _torch_cache() -> Path:
+    import torch
+
+    return Path(torch.hub.get_dir()) / "checkpoints"
+
+
+def _face_alignment_is_ready(weights: str | Path | None) -> bool:
+    """Whether the package is installed and its weights need no download."""
+    from importlib.util import find_spec
+
+    if find_spec("face_alignment") is None:
+        return False
+    return weights is not None or any(_torch_cache().glob("s3fd*.pth"))
