@@ -78,7 +78,7 @@ def test_weights_that_do_not_fit_their_own_description(stored, tmp_path):
     state["landmark_offsets"] = torch.ones(3)
     del state["pose_offset"]
     save_weights(network, path, model_name=str(model), state=state)
-    with pytest.raises(ValueError, match="landmark_offsets has shape .*; pose_offset is missing"):
+    with pytest.raises(ValueError, match=r"landmark_offsets has shape .*; pose_offset is missing"):
         load_network(path)
 
 
