@@ -10,9 +10,10 @@
 //   output = scale * rotation @ shape + translation
 //
 // Both directions walk over blocks of vertices; a block's slice of the basis is read from memory
-// once and then serves the whole batch. Sums over vertices are taken per chunk of `chunk` vertices,
-// whose bounds depend on the problem alone, and the chunks are added in order: the result does not
-// depend on the number of threads, nor, on CUDA, on the schedule.
+// once and then serves the whole batch. Sums over vertices are taken per chunk of `chunk` vertices
+// (a multiple of the block: 256 on the CPU, 64 on CUDA), whose bounds depend on the problem alone,
+// and the chunks are added in order: the result does not depend on the number of threads, nor, on
+// CUDA, on the schedule.
 #pragma once
 
 #include <cstdint>

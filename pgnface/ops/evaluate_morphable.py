@@ -8,10 +8,10 @@ from torch import Tensor
 from ._checks import prepare, require_shape
 from ._library import launch, register
 
-# Sums over vertices are taken in at most this many chunks, each a multiple of the kernels' block
-# of 64 vertices, and then added in order: the same bits for any number of threads.
-_MOST_CHUNKS = 64
-_BLOCK = 64
+# Sums over vertices are taken in at most this many chunks, each a multiple of the kernels' block of
+# vertices, and then added in order: the same bits for any number of threads.
+_MOST_CHUNKS = {"cpu": 64, "cuda": 256}
+_BLOCK = {"cpu": 256, "cuda": 64}
 _POSE_SUMS = 12
 
 
@@ -92,8 +92,9 @@ def _empty_gradients(mean, basis, coefficients, scale, rotation, needs):
 def _backward_kernel(grad, mean, basis, coefficients, scale, rotation, needs):
     gradients = _empty_gradients(mean, basis, coefficients, scale, rotation, needs)
     batch, vertices, count = _sizes(mean, coefficients)
-    blocks = -(-vertices // _BLOCK)
-    chunk = max(1, -(-blocks // _MOST_CHUNKS)) * _BLOCK
+    block, most_chunks = _BLOCK[mean.device.type], _MOST_CHUNKS[mean.device.type]
+    blocks = -(-vertices // block)
+    chunk = max(1, -(-blocks // most_chunks)) * block
     chunks = max(1, -(-vertices // chunk))
     partial = mean.new_empty(chunks, batch, count + _POSE_SUMS)
     asked = (*needs, *(scale is not None,) * 3)

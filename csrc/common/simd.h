@@ -1,0 +1,12 @@
+// Vectorised loops for the CPU kernels, left to the compiler.
+#pragma once
+
+// Compiles a function for AVX-512, for AVX with FMA and for the baseline; the loader picks one when
+// the module is loaded. Elsewhere (ARM, other compilers) the baseline is all there is. The
+// sanitizers cannot run before the loader has picked, so their builds have the baseline too.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define PGNFACE_CLONES __attribute__((target_clones("avx512f", "fma", "default")))
+#else
+#define PGNFACE_CLONES
+#endif
