@@ -83,10 +83,10 @@ def test_beards_stay_off_the_forehead(chart, style):
     shaved = painted(chart, beard="none")
     change = (beard - shaved).abs().sum(0)
     # The random numbers of a beard shift those of what is painted after it, brows among them.
-    cheek = value_at(chart, change[None], (chart.landmarks[40] + chart.landmarks[31]) / 2)
-    assert cheek < 0.05
+    under_eye = value_at(chart, change[None], (2 * chart.landmarks[40] + chart.landmarks[31]) / 3)
+    assert under_eye < 0.05
     chin = value_at(chart, shaved - beard, chart.landmarks[8] + torch.tensor([0.0, 12.0]))
-    assert (chin > 0.03).all() == (style != "none")
+    assert (chin > 0.015).all() == (style != "none")
 
 
 def test_distances_are_in_millimetres():
