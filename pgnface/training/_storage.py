@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 
@@ -23,7 +23,8 @@ def write_tensors(
     try:
         # Tensors that share memory, or views, are stored as separate contiguous tensors.
         plain = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
-        save_file(plain, partial, metadata=dict(metadata or {}))
+        # Not `save_file`, which makes files that only their owner can read.
+        partial.write_bytes(save(plain, metadata=dict(metadata or {})))
         _synchronise(partial)
         partial.replace(path)
     finally:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -15,11 +15,22 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 from torch import Tensor
 
 from ._storage import write_text
 
 _HISTORY = "history.jsonl"
+
+
+class _Bar(Progress):
+    """A progress bar with the losses on a line of their own, where they leave it its width."""
+
+    losses = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        yield Text(self.losses, overflow="ellipsis", no_wrap=True)
 
 
 class RunLog:
@@ -33,6 +44,7 @@ class RunLog:
         start: step that the run starts or resumes at; entries of later steps, which will be
             computed again, are dropped.
         steps: length of the run, for the time left.
+        weights: of the losses, to show the terms that count most.
         active: whether this process writes.
         tensorboard: whether to write TensorBoard logs.
         quiet: no progress on the terminal.
@@ -43,6 +55,7 @@ class RunLog:
         folder: Path,
         start: int,
         steps: int,
+        weights: Mapping[str, float] | None = None,
         *,
         active: bool = True,
         tensorboard: bool = True,
@@ -50,6 +63,7 @@ class RunLog:
     ) -> None:
         self.path = folder / _HISTORY
         self.active = active
+        self._weights = dict(weights or {})
         self.console = Console(stderr=True, quiet=quiet or not active, highlight=False)
         self._writer = None
         self._bar = self._task = None
@@ -62,16 +76,15 @@ class RunLog:
 
             self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=start + 1)
         if self.console.is_terminal and not quiet:
-            self._bar = Progress(
+            self._bar = _Bar(
                 TextColumn("training"),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TextColumn("{task.fields[losses]}"),
                 TimeElapsedColumn(),
                 TimeRemainingColumn(),
                 console=self.console,
             )
-            self._task = self._bar.add_task("", total=steps, completed=start, losses="")
+            self._task = self._bar.add_task("", total=steps, completed=start)
             self._bar.start()
 
     def advance(self, step: int) -> None:
@@ -84,11 +97,12 @@ class RunLog:
         if not self.active:
             return
         self._append({"step": step, "loss": dict(losses), **more})
-        terms = {k: v for k, v in losses.items() if k != "total"}
-        largest = sorted(terms, key=lambda name: -abs(terms[name]))[:3]
-        shown = f"loss {losses['total']:.4g} ({', '.join(f'{k} {terms[k]:.3g}' for k in largest)})"
+        terms = [name for name in losses if name != "total"]
+        terms.sort(key=lambda name: -self._weights.get(name, 1.0) * losses[name])
+        listed = ", ".join(f"{name} {losses[name]:.3g}" for name in terms[:3])
+        shown = f"loss {losses['total']:.4g} ({listed})"
         if self._bar is not None:
-            self._bar.update(self._task, losses=shown)
+            self._bar.losses = shown
         else:
             timing = (
                 f", {more['seconds_per_step']:.3g} s a step" if "seconds_per_step" in more else ""

@@ -154,6 +154,7 @@ class Trainer:
             self.folder,
             self.step,
             config.steps,
+            vars(config.loss),
             active=self.accelerator.is_main_process,
             tensorboard=config.tensorboard,
             quiet=quiet,
