@@ -8,7 +8,7 @@ from scipy import sparse
 from .surface import Surface, drop_unused, largest_component
 
 _TOP, _TOP_ARCH = 88.0, 0.0028  # mm; the upper border sinks towards the temples
-_BACK, _JAW_LEVEL, _JAW_SLOPE = 24.0, -20.0, 0.6  # mm; below the level the border runs forwards
+_BACK, _JAW_LEVEL, _JAW_SLOPE = 21.0, -20.0, 0.6  # mm; below the level the border runs forwards
 _BOTTOM = -95.0
 _ROUNDING = 0.15  # 1/mm; sharpness of the corners of the border
 _NEAREST_CUT = 0.12  # of an edge: keeps slivers out

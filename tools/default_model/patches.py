@@ -27,6 +27,7 @@ _UPPER_EDGE = (15069, 15086, 15071, 15070, 15085)
 _LOWER_EDGE = (15010, 15001, 15002, 15003, 15004)
 _LOWER_GUM = (15012, 15013, 15014, 15015, 15011)
 _TEETH_LINES = (1, 2, 6, 7)  # of the sheet's nine lines
+_FRONT_TEETH = 17.0  # mm from the midline: further back the sheet slants towards the lips
 _LINE_STEP = 0.15  # from one line to the next where teeth begin: a short step makes a sharp border
 _THROAT = (15094, 15022)  # inner side of upper and lower teeth, 2 cm behind the lips
 
@@ -105,7 +106,7 @@ def close_mouth(
     )
     # MakeHuman's teeth meet where the lips do; drawn back a little, they stay out of sight
     # between closed lips.
-    upper_edge, lower_edge = _mix(upper_edge, upper_gum, 0.25), _mix(lower_edge, lower_gum, 0.25)
+    upper_edge, lower_edge = _mix(upper_edge, upper_gum, 0.1), _mix(lower_edge, lower_gum, 0.25)
     lines = [
         *(
             upper_gum,
@@ -131,7 +132,8 @@ def close_mouth(
     for corner, end, flip in ((corners[0], 0, False), (corners[1], -1, True)):
         fan = np.array([(corner, b[end], a[end]) for a, b in pairwise(lines)])
         triangles.append(fan[:, ::-1] if flip else fan)
-    teeth = np.concatenate([ids[k] for k in _TEETH_LINES])
+    front = np.abs(columns) < _FRONT_TEETH
+    teeth = np.concatenate([ids[k][front] for k in _TEETH_LINES])
     return Surface(operator, np.concatenate(triangles)), teeth
 
 
