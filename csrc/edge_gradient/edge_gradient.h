@@ -78,8 +78,9 @@ PGNFACE_HD Nearer hides(const Surface<T>& first, const Surface<T>& second, T slo
   if (second.id < 0) return Nearer::first;
   if (first.id < 0) return Nearer::second;
   const auto magnitude = [](T value) { return value < 0 ? -value : value; };
-  // A tenth of the surfaces' own change of depth is left to curvature, the rest to rounding.
-  const T tolerance = T(0.1) * (magnitude(slope_first) + magnitude(slope_second)) +
+  // A fifth of the surfaces' own change of depth is left to curvature, which would else be taken
+  // for boundaries where triangles are smaller than a pixel; the rest is for rounding.
+  const T tolerance = T(0.2) * (magnitude(slope_first) + magnitude(slope_second)) +
                       T(1e-5) * (magnitude(first.z) + magnitude(second.z));
   const T at_first = second.z - slope_second - first.z;
   const T at_second = second.z - first.z - slope_first;

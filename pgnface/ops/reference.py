@@ -152,7 +152,7 @@ def edge_gradient(
 
         (id_a, id_b), (z_a, z_b) = pair(ids), pair(depth)
         (slope_a, slope_b), (x_a, x_b) = pair(slopes[..., axis]), pair(point[..., axis])
-        tolerance = 0.1 * (slope_a.abs() + slope_b.abs()) + 1e-5 * (z_a.abs() + z_b.abs())
+        tolerance = 0.2 * (slope_a.abs() + slope_b.abs()) + 1e-5 * (z_a.abs() + z_b.abs())
         at_a, at_b = z_b - slope_b - z_a, z_b - z_a - slope_a
         both = (id_a >= 0) & (id_b >= 0) & (id_a != id_b)
         first = both & (at_a > tolerance) & (at_b > tolerance) | (id_a >= 0) & (id_b < 0)
