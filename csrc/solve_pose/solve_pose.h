@@ -30,12 +30,9 @@
 
 #include "common/context.h"
 #include "common/macros.h"
-#include "common/matrix3.h"
+#include "solve_pose/polar_rotation.h"
 
 namespace pgnface {
-
-using Vec = Vector3<double>;
-using Mat = Matrix3<double>;
 
 // The points of one item.
 template <typename T>
@@ -73,13 +70,11 @@ struct Moments {
   Mat covariance;  // target (outer) source
 };
 
-// A pose and what the gradient needs: the eigenvectors and eigenvalues of P.
+// A pose and what its gradient needs.
 struct PoseFit {
   double scale;
-  Mat rotation;
+  PolarRotation polar;
   Vec translation;
-  Vec axes[3];
-  double values[3];
   bool scale_fixed;  // the source has no extent
 };
 
@@ -126,102 +121,6 @@ PGNFACE_HD bool is_finite(const Moments& m) {
   return total - total == 0;
 }
 
-// Any unit vector orthogonal to the unit vector a.
-PGNFACE_HD Vec orthogonal_to(const Vec& a) {
-  int smallest = 0;
-  for (int i = 1; i < 3; ++i) {
-    if (std::fabs(a[i]) < std::fabs(a[smallest])) smallest = i;
-  }
-  Vec e{};
-  e[smallest] = 1;
-  const Vec b = cross(a, e);
-  return (1 / std::sqrt(dot(b, b))) * b;
-}
-
-// The smallest rotation that takes the unit vector a to the unit vector b.
-PGNFACE_HD Mat smallest_rotation(const Vec& a, const Vec& b) {
-  const double cosine = dot(a, b);
-  const bool opposite = cosine < -1 + 1e-6;
-  // Near half a turn: half a turn about an axis orthogonal to a, then on from -a to b.
-  const Vec axis = opposite ? cross(-1.0 * a, b) : cross(a, b);
-  const double factor = 1 / (1 + (opposite ? -cosine : cosine));
-  const Mat skew{{{{0, -axis[2], axis[1]}}, {{axis[2], 0, -axis[0]}}, {{-axis[1], axis[0], 0}}}};
-  Mat square = outer(axis, axis);
-  for (int i = 0; i < 3; ++i) square[i][i] -= dot(axis, axis);
-  Mat rotation = Mat::identity() + skew + factor * square;
-  if (opposite) {
-    const Vec e = orthogonal_to(a);
-    rotation = 2.0 * outer(rotation * e, e) + -1.0 * rotation;
-  }
-  return rotation;
-}
-
-// One-sided Jacobi (Hestenes): turns the columns a, b of S V so that they are orthogonal.
-PGNFACE_HD bool orthogonalize(Vec& a, Vec& b, Vec& va, Vec& vb) {
-  const double aa = dot(a, a), bb = dot(b, b), ab = dot(a, b);
-  if (!(ab * ab > 1e-31 * aa * bb)) return false;
-  const double zeta = (bb - aa) / (2 * ab);
-  const double t = (zeta < 0 ? -1 : 1) / (std::fabs(zeta) + std::sqrt(1 + zeta * zeta));
-  const double c = 1 / std::sqrt(1 + t * t), s = c * t;
-  const Vec old_a = a, old_va = va;
-  a = c * a - s * b;
-  b = s * old_a + c * b;
-  va = c * va - s * vb;
-  vb = s * old_va + c * vb;
-  return true;
-}
-
-// The rotation nearest to S (polar factor with determinant +1) and the eigensystem of P = R^T S.
-// `noise` is the size below which a singular value cannot be told from zero.
-PGNFACE_HD void polar_rotation(const Mat& covariance, double noise, PoseFit* fit) {
-  double largest = 0;
-  for (int i = 0; i < 3; ++i) {
-    for (int j = 0; j < 3; ++j) largest = std::fmax(largest, std::fabs(covariance[i][j]));
-  }
-  fit->rotation = Mat::identity();
-  for (int i = 0; i < 3; ++i) {
-    fit->axes[i] = Mat::identity()[i];
-    fit->values[i] = 0;
-  }
-  if (!(largest > noise)) return;
-
-  Vec column[3], axis[3];
-  for (int i = 0; i < 3; ++i) {
-    for (int j = 0; j < 3; ++j) column[j][i] = covariance[i][j] / largest;
-    axis[i] = Mat::identity()[i];
-  }
-  for (int sweep = 0; sweep < 16; ++sweep) {
-    bool turned = orthogonalize(column[0], column[1], axis[0], axis[1]);
-    turned |= orthogonalize(column[0], column[2], axis[0], axis[2]);
-    turned |= orthogonalize(column[1], column[2], axis[1], axis[2]);
-    if (!turned) break;
-  }
-  double length[3];
-  for (int i = 0; i < 3; ++i) length[i] = std::sqrt(dot(column[i], column[i]));
-  const auto order = [&](int i, int j) {
-    if (length[i] >= length[j]) return;
-    const Vec c = column[i], a = axis[i];
-    const double l = length[i];
-    column[i] = column[j], axis[i] = axis[j], length[i] = length[j];
-    column[j] = c, axis[j] = a, length[j] = l;
-  };
-  order(0, 1), order(0, 2), order(1, 2);
-
-  const Vec u0 = (1 / length[0]) * column[0];
-  fit->axes[0] = axis[0];
-  fit->axes[1] = axis[1];
-  fit->axes[2] = cross(axis[0], axis[1]);
-  fit->values[0] = largest * length[0];
-  if (!(largest * length[1] > noise)) {
-    fit->rotation = smallest_rotation(axis[0], u0);
-    return;
-  }
-  const Vec u1 = (1 / length[1]) * column[1], u2 = cross(u0, u1);
-  fit->rotation = outer(u0, fit->axes[0]) + outer(u1, fit->axes[1]) + outer(u2, fit->axes[2]);
-  fit->values[1] = largest * length[1];
-  fit->values[2] = dot(u2, covariance * fit->axes[2]);  // negative for a reflection
-}
-
 template <typename T>
 PGNFACE_HD PoseFit fit_pose(const Moments& m) {
   PoseFit fit{};
@@ -232,10 +131,11 @@ PGNFACE_HD PoseFit fit_pose(const Moments& m) {
   const bool moving = !fit.scale_fixed && m.target_variance > rounding * target_size;
   const double noise =
       PoseTolerance<T>::rank * std::sqrt(m.source_variance) * std::sqrt(m.target_variance);
-  polar_rotation(moving ? m.covariance : Mat{}, noise, &fit);
-  fit.scale =
-      fit.scale_fixed ? 1 : (fit.values[0] + fit.values[1] + fit.values[2]) / m.source_variance;
-  fit.translation = m.target_mean - fit.scale * (fit.rotation * m.source_mean);
+  fit.polar = polar_rotation(moving ? m.covariance : Mat{}, noise);
+  fit.scale = fit.scale_fixed ? 1
+                              : (fit.polar.values[0] + fit.polar.values[1] + fit.polar.values[2]) /
+                                    m.source_variance;
+  fit.translation = m.target_mean - fit.scale * (fit.polar.rotation * m.source_mean);
   return fit;
 }
 
@@ -248,7 +148,7 @@ PGNFACE_HD double squared_error(const PointPairs<T>& points, const PoseFit& fit,
     const double w = points.weight(k);
     if (w == 0) continue;
     const Vec e = points.point(points.target, k) - fit.translation -
-                  fit.scale * (fit.rotation * points.point(points.source, k));
+                  fit.scale * (fit.polar.rotation * points.point(points.source, k));
     total += w * dot(e, e);
   }
   return total;
@@ -274,31 +174,31 @@ PGNFACE_HD MomentGradients moment_gradients(const Moments& m, const PoseFit& fit
   // translation = target_mean - scale * rotation @ source_mean
   MomentGradients grad{};
   grad.target_mean = grad_translation;
-  grad.source_mean = -fit.scale * transposed_times(fit.rotation, grad_translation);
-  grad_scale -= dot(grad_translation, fit.rotation * m.source_mean);
+  grad.source_mean = -fit.scale * transposed_times(fit.polar.rotation, grad_translation);
+  grad_scale -= dot(grad_translation, fit.polar.rotation * m.source_mean);
   const Mat by_rotation = grad_rotation + -fit.scale * outer(grad_translation, m.source_mean);
 
   // scale = trace(rotation^T S) / v; the rotation is optimal, so it contributes nothing here.
   if (!fit.scale_fixed) {
-    grad.covariance = (grad_scale / m.source_variance) * fit.rotation;
+    grad.covariance = (grad_scale / m.source_variance) * fit.polar.rotation;
     grad.source_variance = -grad_scale * fit.scale / m.source_variance;
   }
 
   // rotation: h = sum_i e_i (e_i . a) / (d_j + d_k), a = vee(A - A^T), A = R^T grad; S gets R [h]x.
   Mat a{};
   for (int i = 0; i < 3; ++i)
-    a[i] = transposed_times(by_rotation,
-                            Vec{fit.rotation[0][i], fit.rotation[1][i], fit.rotation[2][i]});
+    a[i] = transposed_times(by_rotation, Vec{fit.polar.rotation[0][i], fit.polar.rotation[1][i],
+                                             fit.polar.rotation[2][i]});
   const Vec vee{a[2][1] - a[1][2], a[0][2] - a[2][0], a[1][0] - a[0][1]};
   Vec h{};
-  const double floor = PoseTolerance<T>::damping * fit.values[0];
+  const double floor = PoseTolerance<T>::damping * fit.polar.values[0];
   for (int i = 0; i < 3; ++i) {
-    const double sum = fit.values[(i + 1) % 3] + fit.values[(i + 2) % 3];
+    const double sum = fit.polar.values[(i + 1) % 3] + fit.polar.values[(i + 2) % 3];
     const double norm = sum * sum + floor * floor;
-    if (norm > 0) h = h + (sum / norm * dot(fit.axes[i], vee)) * fit.axes[i];
+    if (norm > 0) h = h + (sum / norm * dot(fit.polar.axes[i], vee)) * fit.polar.axes[i];
   }
   for (int i = 0; i < 3; ++i) {
-    grad.covariance[i] = grad.covariance[i] + cross(fit.rotation[i], h);
+    grad.covariance[i] = grad.covariance[i] + cross(fit.polar.rotation[i], h);
   }
   return grad;
 }
@@ -312,12 +212,12 @@ PGNFACE_HD void point_gradients(const PointPairs<T>& points, std::int64_t k, con
   const double w = points.weight(k);
   const Vec source = points.point(points.source, k), target = points.point(points.target, k);
   const Vec x = source - m.source_mean, y = target - m.target_mean;
-  const Vec e = target - fit.translation - fit.scale * (fit.rotation * source);
+  const Vec e = target - fit.translation - fit.scale * (fit.polar.rotation * source);
   const Vec from_target = transposed_times(grad.covariance, y);
   const double share = m.weight == 0 ? 0 : w / m.weight;
   if (share != 0) {
     const Vec by_source = from_target + (2 * grad.source_variance) * x + grad.source_mean -
-                          (residual_factor * fit.scale) * transposed_times(fit.rotation, e);
+                          (residual_factor * fit.scale) * transposed_times(fit.polar.rotation, e);
     const Vec by_target = grad.covariance * x + grad.target_mean + residual_factor * e;
     for (int i = 0; i < 3; ++i) {
       grad_source[i] = T(share * by_source[i]);
@@ -348,7 +248,7 @@ PGNFACE_HD void write_pose(const PoseFit& fit, double residual, T* scale, T* rot
   *out_residual = T(residual);
   for (int i = 0; i < 3; ++i) {
     translation[i] = T(fit.translation[i]);
-    for (int j = 0; j < 3; ++j) rotation[3 * i + j] = T(fit.rotation[i][j]);
+    for (int j = 0; j < 3; ++j) rotation[3 * i + j] = T(fit.polar.rotation[i][j]);
   }
 }
 
