@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,11 +11,13 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from pgnface.data.batch import FaceBatch
+from pgnface.data.source import Source
 
 
 class BatchSource(Protocol):
     """What a run draws from: a pure function of the step, such as a ``Mixture``."""
 
+    sources: Sequence[Source]
     skipped: dict[str, str]
 
     def batch(self, step: int, size: int) -> list[FaceBatch]:

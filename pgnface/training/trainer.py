@@ -360,11 +360,7 @@ class Trainer:
                 for name, source in self.validation_sources.items()
             }
         if self._calibration is None:
-            passes = -(-_CALIBRATION_IMAGES // self.config.batch_size)
-            stream = (
-                b for i in range(passes) for b in self.source.batch(i, self.config.batch_size)
-            )
-            self._calibration = calibration_batches(stream, _CALIBRATION_IMAGES)
+            self._calibration = calibration_batches(self.source.sources, _CALIBRATION_IMAGES)
         calibrate(self.network, self._calibration)
         self.results = {name: validate(self.network, b) for name, b in self._held_out.items()}
         self.network.train(training)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,8 +21,26 @@ _IMAGES_PER_PASS = 32
 
 def held_out_batches(source: Source, images: int) -> list[FaceBatch]:
     """The first ``images`` images of a source, in batches of a moderate size."""
+    return list(_batches(source, images))
+
+
+def calibration_batches(sources: Iterable[Source], images: int) -> list[FaceBatch]:
+    """Batches of the sources whose poses are annotated, about ``images`` images of each.
+
+    A source yields one kind of labels, so its first batch tells whether it is asked for more.
+    """
+    kept = []
+    for source in sources:
+        for batch in _batches(source, images):
+            if not bool((batch.annotated[:, None] & (batch.pose_weight > 0)).any()):
+                break
+            kept.append(batch)
+    return kept
+
+
+def _batches(source: Source, images: int) -> Iterator[FaceBatch]:
     size = min(images, _IMAGES_PER_PASS)
-    return [source.batch(step, size) for step in range(-(-images // size))]
+    return (source.batch(step, size) for step in range(-(-images // size)))
 
 
 @torch.no_grad()
@@ -68,20 +86,6 @@ def validate(network: PoseGuidanceNetwork, batches: Iterable[FaceBatch]) -> dict
     if len(truth):
         result["pose"] = pose_error(found, truth).mean
     return result
-
-
-def calibration_batches(
-    sources: Sequence[FaceBatch] | Iterable[FaceBatch], images: int
-) -> list[FaceBatch]:
-    """Of a stream of training batches, those with an annotated pose, up to a number of images."""
-    kept, count = [], 0
-    for batch in sources:
-        if bool((batch.annotated[:, None] & (batch.pose_weight > 0)).any()):
-            kept.append(batch)
-            count += batch.subjects * batch.frames
-        if count >= images:
-            break
-    return kept
 
 
 @torch.no_grad()

@@ -66,15 +66,17 @@ def test_calibration_finds_the_constant_rotation_in_spite_of_outliers(monkeypatc
 
 def test_without_annotated_poses_nothing_is_calibrated():
     network = tiny_network().eval()
-    assert calibrate(network, calibration_batches([LabelledSource().batch(0, 4)], 8)) == 0
+    assert calibrate(network, calibration_batches([LabelledSource()], 8)) == 0
     assert torch.equal(network.pose_offset, torch.eye(3))
 
 
-def test_calibration_takes_annotated_batches_up_to_a_number():
+def test_calibration_asks_only_annotated_sources_for_more_than_one_batch():
     annotated, own = LabelledSource(annotated=True), LabelledSource()
-    stream = (s.batch(i, 4) for i in range(10) for s in (own, annotated))
-    kept = calibration_batches(stream, 8)
-    assert len(kept) == 2 and all(batch.annotated.all() for batch in kept)
+    asked = []
+    own.batch = lambda step, size: asked.append(step) or LabelledSource().batch(step, size)
+    kept = calibration_batches([own, annotated], 70)
+    assert len(kept) == 3 and all(batch.annotated.all() for batch in kept)
+    assert asked == [0]
 
 
 def test_held_out_batches_hold_the_images_asked_for():
