@@ -24,7 +24,7 @@ from pgnface.face import Face, build_faces, draw_faces
 from pgnface.geometry import rotation_distance
 from pgnface.html_report import Curve, Head, Person, write_report
 from pgnface.inference import predict, uncrop
-from pgnface.info import collect_info
+from pgnface.info import collect_info, usable_cores
 from pgnface.morphable import load_model
 from pgnface.networks import NetworkConfig, PoseGuidanceNetwork
 from pgnface.ops import build_adjacency, vertex_normals
@@ -38,7 +38,7 @@ from pgnface.training.objective import split_prediction
 _ZOOM = 3
 _SHOWN_PEOPLE = 8
 _MEASURED_PEOPLE = 48
-_TIMED_STEPS = (3, 6)
+_TIMED_STEPS = (6, 12)
 
 
 def run_demo(
@@ -68,11 +68,14 @@ def run_demo(
     if not minutes > 0:
         raise UserError(f"minutes must be positive, got {minutes:g}")
     started = time.monotonic()
+    workers = min(4, usable_cores() // 2)
+    # Rendering has cores of its own; more threads than cores would wait for each other.
+    torch.set_num_threads(max(1, usable_cores() - workers))
     console = Console(stderr=True, highlight=False)
     output = prepare_folder(output).resolve()
     _clear_run(output / "run")
     face_model = load_model(model)
-    config = demo_config(output / "run", model, seed)
+    config = demo_config(output / "run", model, seed, workers)
     console.print("Timing a few training steps ...")
     source = build_source(config, PoseGuidanceNetwork(face_model, config.network))
     seconds = time_steps(config, source)
@@ -145,18 +148,19 @@ def run_demo(
     return path
 
 
-def demo_config(output: Path, model: str, seed: int) -> TrainConfig:
+def demo_config(output: Path, model: str, seed: int, workers: int) -> TrainConfig:
     """The demo's training run, but for its length."""
     return TrainConfig(
         data=(WeightedSource(SyntheticConfig(frames=2)),),
         model=model,
         network=NetworkConfig(encoder="small", image_size=96),
-        loss=LossWeights(photometric=0.2, census=0.2, consistency=0.1),
+        loss=LossWeights(photometric=0.02, census=0.2, consistency=0.05),
         multiframe=MultiframeConfig(every=2, start=60, subjects=4),
         output=output,
         resume="none",
         seed=seed,
         batch_size=24,
+        workers=workers,
         lr=1.5e-3,
         warmup_steps=50,
         ema_decay=0.99,
@@ -176,7 +180,7 @@ def time_steps(config: TrainConfig, source: BatchSource) -> float:
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.0)
     warm, timed = _TIMED_STEPS
     durations = []
-    loader = step_loader(source, config.batch_size, range(warm + timed))
+    loader = step_loader(source, config.batch_size, range(warm + timed), config.workers)
     for step in range(warm + timed):
         begin = time.monotonic()
         batches = next(loader).batches

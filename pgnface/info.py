@@ -41,7 +41,7 @@ def collect_info() -> dict[str, object]:
         "platform": platform.platform(),
         "cpu": cpu,
         "cpu_features": features,
-        "cores": _usable_cores(),
+        "cores": usable_cores(),
         "threads": torch.get_num_threads(),
         "kernels": kernels,
         "cuda_built": cuda_built,
@@ -73,7 +73,8 @@ def format_info(info: dict[str, object]) -> str:
     return "\n".join(f"{name:<{width}}  {value}" for name, value in lines.items())
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
+    """Cores that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,9 @@ from PIL import Image
 from pgnface._errors import NothingFoundError, UserError
 from pgnface._output import prepare_folder
 from pgnface.data.cropping import SquareBox, square_box
+from pgnface.data.detectors import Detector, build_detector, intersection_over_union
 from pgnface.data.images import read_image
+from pgnface.data.video import VIDEO_SUFFIXES, Video
 from pgnface.evaluation.report import describe
 from pgnface.export import FORMATS
 from pgnface.face import Face, build_faces, draw_faces
@@ -24,11 +26,6 @@ from pgnface.networks import PoseGuidanceNetwork
 
 # Two detections whose boxes overlap by more than this are one face.
 _SAME_FACE = 0.5
-_VIDEO_SUFFIXES = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"}
-
-
-#: Finds the faces of an image ``(H, W, 3)`` uint8 RGB.
-Finder = Callable[[NDArray[np.uint8]], Sequence[SquareBox]]
 
 
 def reconstruct(
@@ -57,7 +54,7 @@ def reconstruct(
 
 
 def find_faces(
-    network: PoseGuidanceNetwork, image: NDArray[np.uint8], finder: Finder
+    network: PoseGuidanceNetwork, image: NDArray[np.uint8], finder: Detector
 ) -> list[Face]:
     """Reconstruct what a finder (image to boxes) finds in an image, largest first."""
     boxes = finder(image)
@@ -175,7 +172,7 @@ def _write(
         (output / f"{name}_face{i}.json").write_text(json.dumps(facts, indent=1))
 
 
-def _box_finder(detector: str, box: Sequence[float] | None) -> Finder:
+def _box_finder(detector: str, box: Sequence[float] | None) -> Detector:
     """What finds boxes in an image: a detector, or always the same box."""
     if box is not None:
         if len(box) != 4 or box[2] <= box[0] or box[3] <= box[1]:
@@ -183,8 +180,6 @@ def _box_finder(detector: str, box: Sequence[float] | None) -> Finder:
         return lambda image: [square_box(box)]
     if detector == "none":
         return lambda image: [square_box((0, 0, image.shape[1], image.shape[0]), scale=1.0)]
-    from pgnface.data.detectors import build_detector
-
     return build_detector(detector)
 
 
@@ -198,13 +193,16 @@ def _checked_image(image: NDArray) -> NDArray[np.uint8]:
 
 def _pictures(path: Path, every: int) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     """The pictures of a file, with the ending of their names."""
-    if path.suffix.lower() not in _VIDEO_SUFFIXES:
+    if path.suffix.lower() not in VIDEO_SUFFIXES:
         yield "", read_image(path)
         return
-    from pgnface.data.video import read_frames
-
-    for number, image in read_frames(path, every=every):
+    video = Video(path)
+    for number, image in video.frames(every):
         yield f"_frame{number:06d}", image
+    if not video.decoded:
+        raise UserError(f"{path}: no frame can be decoded")
+    if video.shortfall:
+        print(f"{path}: {video.shortfall}", file=sys.stderr)
 
 
 def _distinct_names(photos: Sequence[Path]) -> list[str]:
@@ -222,14 +220,6 @@ def _distinct(boxes: Sequence[SquareBox]) -> list[SquareBox]:
     """Boxes without those that overlap an earlier one too much."""
     kept: list[SquareBox] = []
     for box in boxes:
-        if all(_overlap(box, other) < _SAME_FACE for other in kept):
+        if all(intersection_over_union(box, other) < _SAME_FACE for other in kept):
             kept.append(box)
     return kept
-
-
-def _overlap(a: SquareBox, b: SquareBox) -> float:
-    """Intersection over union."""
-    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = a.edges, b.edges
-    width, height = min(ax1, bx1) - max(ax0, bx0), min(ay1, by1) - max(ay0, by0)
-    shared = max(width, 0.0) * max(height, 0.0)
-    return shared / (a.side**2 + b.side**2 - shared)

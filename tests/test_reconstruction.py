@@ -1,5 +1,6 @@
 import json
 
+import cv2
 import numpy as np
 import pytest
 import trimesh
@@ -91,6 +92,36 @@ def test_a_photo_without_a_face(photo, blank, tiny_network, tmp_path, monkeypatc
     with pytest.raises(SystemExit) as exit:
         cli.main(["reconstruct", str(blank), "--detector", "haar", "--output", str(tmp_path)])
     assert exit.value.code == 3
+
+
+def write_video(path, frames):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48))
+    for i in range(frames):
+        writer.write(np.full((48, 64, 3), 20 * i, np.uint8))
+    writer.release()
+
+
+def test_a_video(tiny_network, tmp_path, capsys):
+    write_video(tmp_path / "clip.avi", 7)
+    out = tmp_path / "out"
+    summary = reconstruct_files(
+        [tmp_path / "clip.avi"], out, checkpoint=tiny_network, detector="none", every=3
+    )
+    assert summary.pictures == 3
+    assert (out / "clip_frame000006_face0.json").is_file()
+    assert "clip.avi frame000003: 1 face" in capsys.readouterr().out
+    (tmp_path / "broken.avi").write_bytes(b"no video")
+    with pytest.raises(UserError, match="none of 1 files could be read"):
+        reconstruct_files([tmp_path / "broken.avi"], out, checkpoint=tiny_network)
+
+
+def test_a_video_that_ends_early(kit, tiny_network, tmp_path, capsys):
+    clip = kit / "samples" / "talking_head.mp4"
+    summary = reconstruct_files(
+        [clip], tmp_path, checkpoint=tiny_network, detector="haar", every=25, formats=["ply"]
+    )
+    assert summary.pictures == 3 and summary.faces >= 3
+    assert "158 frames promised, 55 decoded" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("box", [(1, 2, 3), (50, 0, 20, 10)])

@@ -21,6 +21,7 @@ from pgnface._errors import UserError
 from pgnface._output import prepare_folder
 from pgnface.data.aflw2000 import Annotation, list_samples, read_annotation
 from pgnface.data.cropping import SquareBox, square_box
+from pgnface.data.detectors import build_detector
 from pgnface.data.images import list_images, read_image
 from pgnface.inference import predict_faces, resolve_network, to_cpu
 from pgnface.networks import PoseGuidanceNetwork
@@ -201,8 +202,6 @@ def _readable(paths: Sequence[Path], boxes: str, skipped: dict[str, str]) -> Ite
     """Samples that can be used; the others go to ``skipped`` with the reason."""
     detect = None
     if boxes == "detector":
-        from pgnface.data.detectors import build_detector
-
         detect = build_detector("auto")
     elif boxes != "landmarks":
         raise UserError(f"boxes must be 'landmarks' or 'detector', got {boxes!r}")

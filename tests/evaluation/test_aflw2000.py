@@ -78,6 +78,11 @@ def test_no_usable_sample(root, tiny_network, tmp_path):
         evaluate_aflw2000(tmp_path / "missing", tiny_network)
 
 
+def test_faces_that_the_detector_misses_are_left_out(root, tiny_network):
+    with pytest.raises(UserError, match="the detector does not find this face"):
+        evaluate_aflw2000(root, tiny_network, boxes="detector")
+
+
 def test_bad_arguments(root, tiny_network, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write to the folder"):
