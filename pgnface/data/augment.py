@@ -8,19 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .cropping import SquareBox, box_warp
+from pgnface.geometry.landmarks import LANDMARK_MIRROR
 
-# The point that each of the 68 iBUG landmarks becomes in a mirror.
-# fmt: off
-MIRRORED_LANDMARKS = np.array([
-    *range(16, -1, -1),                                           # jaw
-    *range(26, 16, -1),                                           # brows
-    *range(27, 31), *range(35, 30, -1),                           # nose
-    45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,               # eyes
-    54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55,               # outer lips
-    64, 63, 62, 61, 60, 67, 66, 65,                               # inner lips
-])
-# fmt: on
+from .cropping import SquareBox, box_warp
 
 _MIRROR = np.diag([-1.0, 1.0, 1.0])
 
@@ -62,7 +52,7 @@ def mirror_image(image: NDArray) -> NDArray:
 
 def mirror_landmarks(landmarks: NDArray, width: float) -> NDArray:
     """Landmarks ``(68, 2|3)`` of the mirrored image of a ``width``."""
-    mirrored = landmarks[MIRRORED_LANDMARKS].copy()
+    mirrored = landmarks[list(LANDMARK_MIRROR)]
     mirrored[:, 0] = width - mirrored[:, 0]
     return mirrored
 
