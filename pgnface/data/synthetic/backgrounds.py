@@ -64,7 +64,7 @@ class PhotoBackgrounds:
 
 def _color(rng: np.random.Generator) -> NDArray[np.float32]:
     gray = rng.random()
-    return np.clip(gray + 0.25 * rng.standard_normal(3), 0, 1).astype(np.float32)
+    return np.clip(gray + rng.uniform(0, 0.2) * rng.standard_normal(3), 0, 1).astype(np.float32)
 
 
 def _gradient(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
@@ -76,7 +76,7 @@ def _gradient(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
 def _noise(rng: np.random.Generator, size: int, cells: int) -> NDArray[np.float32]:
     gray = rng.standard_normal((cells, cells, 1), dtype=np.float32)
     color = rng.standard_normal((cells, cells, 3), dtype=np.float32)
-    lattice = gray + np.float32(rng.uniform(0, 0.7)) * color
+    lattice = gray + np.float32(rng.uniform(0, 0.35)) * color
     return cv2.resize(lattice, (size, size), interpolation=cv2.INTER_CUBIC)
 
 

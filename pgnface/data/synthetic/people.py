@@ -4,38 +4,27 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from pgnface import ops
 from pgnface.geometry import Pose
 from pgnface.geometry.pose import apply_pose
 from pgnface.morphable import MorphableModel
 from pgnface.morphable.albedo import Appearance, FaceChart, paint
-from pgnface.render import Light, random_light, self_shadow, shade, shadow_transfer
-from pgnface.render.renderer import sample_texture
+from pgnface.render import random_light
 
 from ..augment import degrade
 from ..batch import FaceBatch
 from ..source import step_generator, subject_count
-from . import props
 from .backgrounds import PhotoBackgrounds, random_background
+from .drawing import Painter, Person, with_strands
+from .props import random_outfit
 from .sampling import ExpressionSampler, pose_in_crop, sample_angles, sample_identity
 
 _POOL_STREAM = 1_000_003  # keeps the random numbers of the pool apart from those of the steps
-
-
-class _Person(NamedTuple):
-    """One of the pool: everything about a subject but the shape."""
-
-    appearance: Appearance
-    outfit: props.Outfit
-    albedo: Tensor
-    strands: Tensor
-    gloss: float
 
 
 class SyntheticSource:
@@ -96,7 +85,6 @@ class SyntheticSource:
         self.seed = seed
         self.skipped: dict[str, str] = {}
         self._people_count = people
-        self._supersample = supersample
         self._degrade = degrade_images
         self._background = (
             random_background
@@ -105,15 +93,8 @@ class SyntheticSource:
         )
         self._expressions = ExpressionSampler(self.model.expression_names)
         self._chart = FaceChart(self.model, texture_size)
-        self._pool: dict[int, _Person] = {}
-        self._surroundings = surroundings
-        triangles = self.model.triangles
-        if surroundings:
-            triangles = torch.cat((triangles, props.TRIANGLES + self.model.vertex_count))
-        prop_count = len(props.TEXTURE) if surroundings else 0
-        self._adjacency = ops.build_adjacency(triangles, self.model.vertex_count + prop_count)
-        self._transfer = shadow_transfer(self.model.mean, self.model.triangles)
-        self._mean_normals = ops.vertex_normals(self.model.mean[None], self.model.adjacency)[0]
+        self._pool: dict[int, Person] = {}
+        self._painter = Painter(self.model, image_size, supersample, surroundings)
 
     def batch(self, step: int, size: int) -> FaceBatch:
         """See :class:`pgnface.data.source.Source`."""
@@ -130,8 +111,8 @@ class SyntheticSource:
         landmarks = shape[:, self.model.landmarks]
         jitter = np.clip(rng.standard_normal((len(angles), 3)), -2.5, 2.5) * (0.035, 0.035, 0.06)
         pose = pose_in_crop(landmarks, angles, self.image_size, torch.from_numpy(jitter).float())
-        pictures = self._draw(shape, identity, pose, people, random_light(len(angles), generator))
-        image = self._finish(pictures, rng)
+        light = random_light(len(angles), generator)
+        image = self._finish(*self._painter.draw(shape, identity, pose, people, light), rng)
 
         def per_frame(values: Tensor) -> Tensor:
             return values.unflatten(0, (subjects, frames))
@@ -148,96 +129,37 @@ class SyntheticSource:
             names=[f"synthetic/{self.seed}/{step}/{i}" for i in range(subjects)],
         )
 
-    def _person(self, number: int) -> _Person:
+    def _person(self, number: int) -> Person:
         if number not in self._pool:
             rng = np.random.default_rng([self.seed, _POOL_STREAM, number])
             appearance = Appearance.random(rng)
-            strands = rng.standard_normal((1, 12, 96), dtype=np.float32)
-            self._pool[number] = _Person(
+            self._pool[number] = Person(
                 appearance,
-                props.random_outfit(rng, appearance),
-                paint(self._chart, appearance, rng),
-                torch.from_numpy(1 + 0.3 * strands).clamp(0.3, 1.8),
+                random_outfit(rng, appearance),
+                with_strands(paint(self._chart, appearance, rng), rng),
                 rng.uniform(0.02, 0.22),
             )
         return self._pool[number]
 
-    def _draw(
-        self, shape: Tensor, identity: Tensor, pose: Pose, people: list[_Person], light: Light
-    ) -> tuple[Tensor, Tensor]:
-        """Colours ``(N, S, S, 3)`` in linear RGB, premultiplied, and coverage ``(N, S, S, 1)``."""
-        frames, scale = self.frames, self._supersample
-        size = self.image_size * scale
-        local = light.turned(pose.rotation)
-        coefficients = local.coefficients
-        points = shape
-        if self._surroundings:
-            neutral = self.model.landmark_points(identity)
-            placed = [
-                props.place(neutral[i], person.outfit, person.appearance)
-                for i, person in enumerate(people)
-            ]
-            around, colors = (torch.stack(part) for part in zip(*placed, strict=True))
-            points = torch.cat((shape, around.repeat_interleave(frames, 0)), dim=1)
-        normals = ops.vertex_normals(points, self._adjacency)
-        lit = shade(normals, coefficients).clamp(min=0.01)
-        faces = self.model.vertex_count
-        shadow = self_shadow(self._transfer, self._mean_normals, coefficients)
-        lit = torch.cat((lit[:, :faces] * shadow, lit[:, faces:]), dim=1)
-        shine = self._highlights(normals[:, :faces], local, pose, people) * shadow
-
-        attributes = torch.zeros(*points.shape[:2], 9)
-        attributes[:, :faces, :2] = self.model.uv * 2 - 1
-        attributes[..., 2:5] = lit
-        attributes[:, :faces, 5:8] = shine
-        if self._surroundings:
-            attributes[:, faces:, :2] = props.TEXTURE
-            attributes[:, faces:, 2:5] *= colors.repeat_interleave(frames, 0)
-            attributes[:, faces:, 8] = 1 + props.STRANDED
-
-        posed = apply_pose(pose, points) * scale
-        fragments = ops.rasterize(posed, self._adjacency.triangles, size, size)
-        values = ops.interpolate(attributes, self._adjacency.triangles, fragments)
-        texture = torch.stack([person.albedo for person in people]).repeat_interleave(frames, 0)
-        uv = (values[..., :2] + 1) / 2
-        albedo = sample_texture(texture, uv)
-        if self._surroundings:
-            kind = values[..., 8:]
-            strands = torch.stack([person.strands for person in people])
-            streaks = sample_texture(strands.repeat_interleave(frames, 0), uv)
-            # 0 on the face, 1 on plain props, 2 on hair.
-            prop = 1 + (streaks - 1) * (kind - 1).clamp(min=0)
-            albedo = torch.where(kind > 0.5, prop, albedo)
-        covered = (fragments.triangle_ids >= 0)[..., None].float()
-        color = (albedo * values[..., 2:5] + values[..., 5:8]) * covered
-        return color, covered
-
-    def _highlights(
-        self, normals: Tensor, light: Light, pose: Pose, people: list[_Person]
+    def _finish(
+        self, color: NDArray[np.float32], cover: NDArray[np.float32], rng: np.random.Generator
     ) -> Tensor:
-        """The key lamp's reflection on oily skin (Blinn 1977), at the vertices."""
-        viewer = pose.rotation[:, 2]
-        half = torch.nn.functional.normalize(light.directions[:, 0] + viewer, dim=-1)
-        gloss = torch.tensor([person.gloss for person in people]).repeat_interleave(self.frames)
-        facing = (normals * half[:, None]).sum(-1, keepdim=True).clamp(min=0)
-        return gloss[:, None, None] * facing.pow(14) * light.colors[:, :1]
+        """Display gamma, background and camera: ``(N, 3, S, S)`` in [0, 1]."""
+        shown = np.clip(color / np.maximum(cover, 1e-3), 1e-4, 1) ** np.float32(1 / 2.2)
+        pictures = []
+        for front, share in zip(shown, cover, strict=True):
+            behind = self._background(rng, self.image_size)
+            picture = np.rint((behind + share * (front - behind)) * 255).astype(np.uint8)
+            pictures.append(self._photographed(picture, rng) if self._degrade else picture)
+        return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
 
-    def _finish(self, pictures: tuple[Tensor, Tensor], rng: np.random.Generator) -> Tensor:
-        """Exposure, display gamma, background and camera: ``(N, 3, S, S)`` in [0, 1]."""
-        color, covered = pictures
-        size, scale = self.image_size, self._supersample
-
-        def averaged(values: Tensor) -> Tensor:
-            if scale == 1:
-                return values
-            return values.unflatten(2, (size, scale)).unflatten(1, (size, scale)).mean((2, 4))
-
-        color, covered = averaged(color), averaged(covered)
-        shown = (color / covered.clamp(min=1e-3)).clamp(1e-4, 1) ** (1 / 2.2)
-        behind = np.stack([self._background(rng, size) for _ in range(len(color))])
-        image = torch.lerp(torch.from_numpy(behind), shown, covered)
-        if not self._degrade:
-            return image.permute(0, 3, 1, 2).contiguous()
-        pixels = (image * 255).round().byte().numpy()
-        pixels = np.stack([degrade(picture, rng) for picture in pixels])
-        return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().float() / 255
+    def _photographed(
+        self, picture: NDArray[np.uint8], rng: np.random.Generator
+    ) -> NDArray[np.uint8]:
+        picture = degrade(picture, rng)
+        if rng.random() < 0.06:
+            # Crops that reach beyond their photo end in black.
+            edge = int(rng.uniform(0.03, 0.2) * self.image_size)
+            picture = np.rot90(picture, rng.integers(4)).copy()
+            picture[:edge] = 0
+        return np.ascontiguousarray(picture)

@@ -110,6 +110,7 @@ class Outfit(NamedTuple):
     """What one person has on and around the head; lengths in mm."""
 
     hair_volume: float
+    hair_bumps: tuple[float, ...]
     hair_front: float
     long_hair: float
     long_width: float
@@ -132,6 +133,7 @@ def random_outfit(rng: np.random.Generator, person: Appearance) -> Outfit:
     long_hair = rng.random() < (0.15 if bearded else 0.75)
     return Outfit(
         hair_volume=rng.uniform(3, 12) if bearded else rng.uniform(5, 26),
+        hair_bumps=tuple(0.03 * rng.standard_normal(12)),
         hair_front=rng.uniform(-6, 10),
         long_hair=rng.uniform(60, 150) if long_hair else 0.0,
         long_width=rng.uniform(16, 38),
@@ -145,7 +147,7 @@ def random_outfit(rng: np.random.Generator, person: Appearance) -> Outfit:
         glasses_color=tuple(0.01 + 0.25 * rng.random(3) ** 3),
         glasses_width=rng.uniform(0.6, 2.0),
         glasses_round=rng.uniform(0.0, 1.0),
-        neck_width=rng.uniform(48, 66),
+        neck_width=rng.uniform(44, 60),
     )
 
 
@@ -164,7 +166,7 @@ def place(landmarks: Tensor, outfit: Outfit, person: Appearance) -> tuple[Tensor
     # Crown about as far above the brows as the chin is below them; the skull is longer than wide.
     tall = 0.42 * (brow - float(p[8, 1])) + 40
     deep = 0.5 * (forehead - float(ear[2])) + 52
-    middle = ear.new_tensor((float(ear[0]), brow + 4, forehead - deep - 2))
+    middle = ear.new_tensor((float(ear[0]), brow + 4, forehead - deep - 16))
     skin = tuple(skin_color(person.melanin, person.blood).tolist())
     hair = person.hair
     volume = outfit.hair_volume
@@ -185,11 +187,12 @@ def place(landmarks: Tensor, outfit: Outfit, person: Appearance) -> tuple[Tensor
     lift = 0.45 * volume + 8
     ellipsoid(
         "hair",
-        (x, y + lift, z - 10 + outfit.hair_front),
+        (x, y + lift, z - 2 + outfit.hair_front),
         (half + 3 + 0.7 * volume, tall + 0.6 * volume, deep + 2 + 0.4 * volume),
         hair,
         not outfit.bald,
     )
+    places["hair"] = _bumpy(places["hair"], outfit.hair_bumps)
     for name, sign in (("long_right", -1), ("long_left", 1)):
         ellipsoid(
             name,
@@ -203,7 +206,7 @@ def place(landmarks: Tensor, outfit: Outfit, person: Appearance) -> tuple[Tensor
         ellipsoid(
             name,
             (ear[0] + sign * (half + 3), ear_height + 4, float(ear[2]) - 12),
-            (7, 30, 15),
+            (7, 27, 14),
             tuple(c * f for c, f in zip(skin, (1.0, 0.85, 0.82), strict=True)),
             outfit.ears,
         )
@@ -233,6 +236,19 @@ def place(landmarks: Tensor, outfit: Outfit, person: Appearance) -> tuple[Tensor
         [p.new_tensor(colors[name]).expand(len(part.points), 3) for name, part in PARTS.items()]
     )
     return points, albedo
+
+
+def _bumpy(points: Tensor, bumps: tuple[float, ...]) -> Tensor:
+    """A surface with smooth bumps and a parting, along its offsets from the middle."""
+    middle = points.mean(0)
+    offset = points - middle
+    x, y, z = torch.nn.functional.normalize(offset + 1e-6, dim=-1).unbind(-1)
+    swell = torch.zeros_like(x)
+    for k in range(0, len(bumps), 4):
+        a, b, c, d = bumps[k : k + 4]
+        rate = 2.0 + k
+        swell = swell + a * torch.sin(rate * x + 40 * d) + b * torch.cos(rate * y + 40 * c) * z
+    return middle + offset * (1 + swell)[:, None]
 
 
 def _glasses(p: Tensor, outfit: Outfit) -> dict[str, Tensor]:

@@ -97,8 +97,8 @@ class Appearance:
             age=age,
             freckles=rng.random() if rng.random() < 0.3 * (1 - dark) else 0.0,
             moles=int(rng.integers(0, 6)),
-            brow_thickness=rng.uniform(4.0, 7.0) + (2.0 if bearded else 0.0),
-            brow_density=rng.uniform(0.45, 1.0),
+            brow_thickness=rng.uniform(4.5, 8.0) + (2.0 if bearded else 0.0),
+            brow_density=rng.uniform(0.65, 1.0),
             beard=str(rng.choice(list(BEARD_STYLES), p=styles / styles.sum()))
             if bearded
             else "none",

@@ -68,7 +68,7 @@ def _eyeball(
     p = chart.landmarks
     gaze = p.new_tensor((rng.normal(0, 0.8), rng.normal(0, 0.4)))
     radius = rng.uniform(5.6, 6.2)
-    sclera = _constant(albedo, (0.72, 0.68, 0.64)) * rng.uniform(0.75, 1.0)
+    sclera = _constant(albedo, (0.80, 0.76, 0.72)) * rng.uniform(0.8, 1.0)
     corner = torch.exp(-chart.eyes.neg().clamp(min=0) / 2.0)[None]
     result = sclera * (1 - corner * albedo.new_tensor((0.3, 0.5, 0.5))[:, None, None])
     iris = _constant(albedo, person.iris)
@@ -80,7 +80,7 @@ def _eyeball(
         result = torch.lerp(
             result, iris * streaks * limbus, step_between(distance, radius + 0.5, radius - 0.5)
         )
-        pupil = step_between(distance, 0.42 * radius, 0.3 * radius)
+        pupil = step_between(distance, 0.4 * radius, 0.25 * radius)
         result = result * (1 - 0.97 * pupil)
     return result
 

@@ -31,12 +31,12 @@ def paint_skin(chart: FaceChart, person: Appearance, rng: np.random.Generator) -
         for cheek, eye in ((p[3], p[40]), (p[13], p[47])):
             blood = blood + 0.7 * person.blush * chart.spot((cheek + 2 * eye) / 3, 13, 8)
     blood = blood + rng.uniform(0.02, 0.1) * chart.noise(rng, 18)
-    blood = blood + 0.05 * chart.noise(rng, 6)
+    blood = blood + 0.03 * chart.noise(rng, 6)
 
     tan = rng.uniform(0.0, 0.12) * (0.5 + person.melanin)
     melanin = melanin + tan * step_between(chart.plane[..., 1], 0, 45)
-    melanin = melanin + 0.07 * (0.3 + person.melanin) * chart.noise(rng, 25)
-    melanin = melanin + 0.03 * (0.5 + person.age) * chart.noise(rng, 8)
+    melanin = melanin + 0.05 * (0.3 + person.melanin) * chart.noise(rng, 25)
+    melanin = melanin + 0.015 * (0.5 + person.age) * chart.noise(rng, 8)
     ring = torch.exp(-(chart.eyes.clamp(min=0) / 7.0).square())
     tired = rng.uniform(0.0, 0.3) + 0.15 * person.age
     melanin, blood = (
@@ -52,7 +52,7 @@ def paint_skin(chart: FaceChart, person: Appearance, rng: np.random.Generator) -
     log_color = torch.stack((per_melanin, per_blood), 1).to(two.device) @ two.flatten(1)
     skin = base[:, None, None] * log_color.exp().unflatten(1, two.shape[1:])
 
-    pores = 0.035 * chart.noise(rng, 1.2) + 0.03 * chart.noise(rng, 2.6)
+    pores = 0.03 * chart.noise(rng, 1.2) + 0.02 * chart.noise(rng, 2.6)
     return skin * (1 + pores * (0.6 + 0.8 * person.age)) * _folds(chart, person, rng)
 
 
