@@ -28,7 +28,7 @@ from .augment import (
 from .batch import FaceBatch
 from .cropping import box_warp, invert_warp, square_box, warp_image, warp_points
 from .images import IMAGE_SUFFIXES, read_image, to_tensor
-from .source import EpochOrder, step_generator
+from .source import EpochOrder, stand_ins, step_generator
 
 MAX_ANGLE = 99.0
 """Degrees beyond which an annotated angle is taken for a mistake, as published evaluations do."""
@@ -81,20 +81,33 @@ def read_annotation(path: str | Path) -> Annotation:
         raise AnnotationError(f"{path}: no such file") from error
     except Exception as error:  # scipy raises many kinds for files that are not what they say
         raise AnnotationError(f"{path}: is not a readable .mat file ({error})") from error
+    try:
+        return _parse(content)
+    except AnnotationError as error:
+        raise AnnotationError(f"{path}: {error}") from None
+
+
+def _parse(content: dict) -> Annotation:
+    """The annotation in the entries of a .mat file."""
     points = content.get("pt3d_68")
     if points is None and np.shape(content.get("pt2d")) == (2, 68):
         points = content["pt2d"]
     if points is None or np.shape(points) not in ((3, 68), (2, 68)):
         raise AnnotationError(
-            f"{path}: expected pt3d_68 of shape (3, 68) or pt2d of shape (2, 68), "
+            "expected pt3d_68 of shape (3, 68) or pt2d of shape (2, 68), "
             f"got pt3d_68 {np.shape(points) if points is not None else 'missing'}"
         )
-    pose = np.asarray(content.get("Pose_Para", ()), dtype=np.float64).ravel()
+    try:
+        points = np.asarray(points, dtype=np.float64)
+        pose = np.asarray(content.get("Pose_Para", ()), dtype=np.float64).ravel()
+    except (TypeError, ValueError) as error:
+        raise AnnotationError(f"expected numbers in pt3d_68 and Pose_Para ({error})") from None
     if pose.size != 7:
-        raise AnnotationError(f"{path}: expected Pose_Para with 7 numbers, got {pose.size}")
-    points = np.asarray(points, dtype=np.float64)
+        raise AnnotationError(f"expected Pose_Para with 7 numbers, got {pose.size}")
     if not (np.isfinite(points).all() and np.isfinite(pose).all()):
-        raise AnnotationError(f"{path}: landmarks and pose must be finite")
+        raise AnnotationError("landmarks and pose must be finite")
+    if not np.ptp(points[:2], 1).max() > 0:
+        raise AnnotationError("landmarks must span an area, all 68 coincide")
     landmarks = np.zeros((68, 3))
     # The first pixel's centre is 1 in the files and 0.5 here.
     landmarks[:, :2] = points[:2].T - 0.5
@@ -199,7 +212,7 @@ class Aflw2000Source:
         """A sample; where its image is broken, the next in order in its place."""
         rng = step_generator(self.seed, step, slot)
         start = step * size + slot
-        for position in range(start, start + len(self._samples)):
+        for position in stand_ins(start, len(self._samples)):
             index = self._order[position] if self.augment else position % len(self._samples)
             path, annotation = self._samples[index]
             try:

@@ -120,7 +120,8 @@ def warp_image(image: NDArray, warp: ArrayLike, size: int) -> NDArray:
     if warp.shape != (2, 3) or not np.isfinite(warp).all():
         raise ValueError(f"warp_image: warp must be a finite (2, 3) matrix, got {warp.tolist()}")
     linear, shift = warp[:, :2], warp[:, 2]
-    factor = int(np.sqrt(abs(np.linalg.det(linear))))
+    # A whole factor must not fall to the one below it by rounding.
+    factor = int(np.sqrt(abs(np.linalg.det(linear))) + 1e-6)
     if factor > 1:
         image, offset = _reduced_region(image, warp, size, factor)
         linear, shift = linear / factor, (shift - offset) / factor

@@ -80,6 +80,10 @@ class HaarDetector:
                 raise UserError(f"OpenCV {cv2.__version__} does not ship the cascade {name}")
             self._classifiers.append((classifier, mirrored, fit))
 
+    def __reduce__(self) -> tuple:
+        """OpenCV's classifiers cannot be pickled, but are soon made anew."""
+        return HaarDetector, ()
+
     def __call__(self, image: NDArray[np.uint8]) -> list[SquareBox]:
         """Squares of the faces in an RGB image, the largest first."""
         gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)

@@ -10,7 +10,7 @@ from .augment import CropJitter
 from .batch import FaceBatch
 from .cropping import SquareBox
 from .images import list_images, read_image
-from .source import EpochOrder, step_generator, subject_count
+from .source import EpochOrder, stand_ins, step_generator, subject_count
 from .unlabeled import Crops, central_square, collate_crops, random_crops
 
 
@@ -74,7 +74,7 @@ class FolderSource:
     def _crops(self, step: int, slot: int, count: int) -> Crops:
         """A photo; where it is broken or shows no face, the next in order in its place."""
         start = step * count + slot
-        for position in range(start, start + len(self._paths)):
+        for position in stand_ins(start, len(self._paths)):
             path = self._paths[self._order[position]]
             name = str(path.relative_to(self._root))
             try:

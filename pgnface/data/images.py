@@ -41,12 +41,30 @@ def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
     if not data:
         raise ImageError(f"{name}: is empty")
     # OpenCV fills the missing part of a truncated JPEG with grey and says nothing.
-    if data[:2] == b"\xff\xd8" and b"\xff\xd9" not in data[-256:]:
+    if data[:2] == b"\xff\xd8" and not _jpeg_ends(data):
         raise ImageError(f"{name}: is truncated")
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
         raise ImageError(f"{name}: is not an image that OpenCV can decode")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _jpeg_ends(data: bytes) -> bool:
+    """Whether a JPEG has an end marker after the start of its scan.
+
+    The segments before it are stepped over, as a thumbnail among them has an end marker of its own;
+    what cameras append to the image may be long.
+    """
+    place = 2
+    while place + 4 <= len(data) and data[place] == 0xFF:
+        marker = data[place + 1]
+        if marker == 0xFF:  # padding
+            place += 1
+            continue
+        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+        if marker == 0xDA:
+            return data.find(b"\xff\xd9", place) >= 0
+    return False
 
 
 def to_tensor(image: NDArray[np.uint8]) -> Tensor:

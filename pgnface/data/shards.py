@@ -12,7 +12,7 @@ from pgnface._errors import UserError
 from .augment import CropJitter
 from .batch import FaceBatch
 from .images import IMAGE_SUFFIXES, decode_image
-from .source import EpochOrder, step_generator, subject_count
+from .source import EpochOrder, stand_ins, step_generator, subject_count
 from .unlabeled import Crops, central_square, collate_crops, random_crops
 
 _EXTENSIONS = tuple(suffix[1:] for suffix in IMAGE_SUFFIXES)
@@ -79,7 +79,7 @@ class ShardSource:
 
     def _crops(self, step: int, slot: int, count: int) -> Crops:
         start = step * count + slot
-        for position in range(start, start + len(self)):
+        for position in stand_ins(start, len(self)):
             name, data = self._sample(position)
             try:
                 image = decode_image(data, name)

@@ -45,6 +45,14 @@ def step_generator(seed: int, step: int, slot: int = 0) -> np.random.Generator:
     return np.random.default_rng([seed, step, slot])
 
 
+def stand_ins(position: int, count: int) -> range:
+    """Positions to try in an endless order of ``count`` items when the one at ``position`` is bad.
+
+    Two epochs long: one that starts in the middle of an epoch may miss an item.
+    """
+    return range(position, position + 2 * count)
+
+
 class EpochOrder:
     """An endless shuffled order of ``count`` items: a new permutation in each epoch.
 

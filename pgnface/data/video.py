@@ -19,7 +19,7 @@ from .detectors import Detector, build_detector, intersection_over_union
 from .source import step_generator, subject_count
 from .unlabeled import Crops, collate_crops, random_crops
 
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 
 
 class Video:
