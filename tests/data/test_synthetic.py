@@ -115,6 +115,19 @@ def test_plain_pictures_show_the_mesh_where_the_labels_say():
     assert change[mask > 0].max() == 0 and (change[mask == 0] > 0).float().mean() > 0.9
 
 
+def test_the_camera_leaves_things_where_they_are(source):
+    # Whatever it does to the pixels, the bright quarter stays the bright one.
+    picture = np.full((SIZE, SIZE, 3), 40, np.uint8)
+    picture[: SIZE // 2, SIZE // 2 :] = 220
+    rng = np.random.default_rng(0)
+    right = 0
+    for _ in range(200):
+        seen = source._photographed(picture.copy(), rng).astype(float).mean(-1)
+        quarters = seen.reshape(2, SIZE // 2, 2, SIZE // 2).mean((1, 3))
+        right += quarters.argmax() == 1
+    assert right > 190  # occluders may hide it
+
+
 def test_frames_of_a_subject_are_one_person_in_different_pictures(batch):
     assert batch.identity.shape == (4, 4)
     assert (batch.pose.rotation[:, 0] - batch.pose.rotation[:, 1]).abs().amax((1, 2)).min() > 0

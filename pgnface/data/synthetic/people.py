@@ -159,7 +159,7 @@ class SyntheticSource:
         picture = degrade(picture, rng)
         if rng.random() < 0.06:
             # Crops that reach beyond their photo end in black.
-            edge = int(rng.uniform(0.03, 0.2) * self.image_size)
-            picture = np.rot90(picture, rng.integers(4)).copy()
-            picture[:edge] = 0
-        return np.ascontiguousarray(picture)
+            edge = max(1, int(rng.uniform(0.03, 0.2) * self.image_size))
+            side = (np.s_[:edge], np.s_[-edge:], np.s_[:, :edge], np.s_[:, -edge:])
+            picture[side[rng.integers(4)]] = 0
+        return picture
