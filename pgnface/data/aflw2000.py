@@ -75,10 +75,10 @@ def read_annotation(path: str | Path) -> Annotation:
     """
     from scipy.io import loadmat
 
+    if not Path(path).is_file():
+        raise AnnotationError(f"{path}: no such file")
     try:
-        content = loadmat(path)
-    except FileNotFoundError as error:
-        raise AnnotationError(f"{path}: no such file") from error
+        content = loadmat(path, appendmat=False)
     except Exception as error:  # scipy raises many kinds for files that are not what they say
         raise AnnotationError(f"{path}: is not a readable .mat file ({error})") from error
     try:

@@ -63,7 +63,7 @@ class FolderSource:
             from .detectors import build_detector
 
             self._detect = build_detector(detector)
-        self._boxes: dict[Path, SquareBox] = {}
+        self._boxes: dict[Path, SquareBox | None] = {}
 
     def batch(self, step: int, size: int) -> FaceBatch:
         """See :class:`pgnface.data.source.Source`."""
@@ -95,8 +95,7 @@ class FolderSource:
         if self._detect is None:
             return central_square(image, self.extent)
         if path not in self._boxes:
-            found = self._detect(image)
-            if not found:
-                raise UserError(f"{path}: no face found")
-            self._boxes[path] = max(found, key=lambda box: box.side)
+            self._boxes[path] = max(self._detect(image), key=lambda box: box.side, default=None)
+        if self._boxes[path] is None:
+            raise UserError(f"{path}: no face found")
         return self._boxes[path]

@@ -116,7 +116,13 @@ class ShardSource:
         return self._loaded[1]
 
     def _count(self, path: Path) -> int:
-        return sum(1 for _ in self._read(path))
+        count = sum(1 for _ in self._read(path))
+        if path.stat().st_size % tarfile.BLOCKSIZE:
+            # A tar file that ends within the header of a member looks complete to the reader.
+            self.skipped.setdefault(path.name, "damaged: ends within a block")
+        if not count:
+            self.skipped.setdefault(path.name, "no images in the shard")
+        return count
 
     def _read(self, path: Path) -> Iterator[tuple[str, bytes]]:
         """Names and encoded images of a shard, up to where it is damaged."""

@@ -71,7 +71,8 @@ class VideoSource:
     """Crops of one person from frames of a video, without labels.
 
     The face is followed by overlap from its largest detection; frames where it is not found are
-    interpolated between their neighbours. Crops are made once and kept in memory.
+    interpolated between their neighbours. The surroundings of the face are kept in memory; the
+    warps of a batch lead to them.
 
     Args:
         path: the file.
@@ -80,7 +81,7 @@ class VideoSource:
         detector: see :func:`pgnface.data.detectors.build_detector`.
         seed: of the choice of frames and the augmentation.
         identity_count, expression_count: sizes of the coefficients, which are unknown here.
-        maximum: frames used at most, evenly spread.
+        maximum: frames used at most, evenly spread over the video.
 
     Raises:
         UserError: when the file is no video, or shows a face in fewer than ``frames`` frames.
@@ -109,8 +110,7 @@ class VideoSource:
         self._sizes = (identity_count, expression_count)
         self._name = Path(path).name
         video = Video(path)
-        every = max(1, -(-video.promised // maximum))
-        images = [image for _, image in video.frames(every)][:maximum]
+        images = spread_frames(video, maximum)
         if video.shortfall:
             self.skipped[self._name] = video.shortfall
         boxes = follow_face(images, build_detector(detector))
@@ -119,8 +119,8 @@ class VideoSource:
                 f"{path}: a face in {sum(b is not None for b in boxes)} of {len(images)} frames, "
                 f"expected at least {frames}"
             )
-        self._images = images
-        self._boxes = interpolate_boxes(boxes)
+        cuts = map(_surroundings, images, interpolate_boxes(boxes))
+        self._images, self._boxes = zip(*cuts, strict=True)
 
     def __len__(self) -> int:
         return len(self._images)
@@ -135,12 +135,38 @@ class VideoSource:
     def _crops(self, step: int, slot: int) -> Crops:
         rng = step_generator(self.seed, step, slot)
         # One frame from each of equal stretches: frames side by side would teach nothing.
-        edges = np.linspace(0, len(self), self.frames + 1)
-        chosen = [int(rng.uniform(a, b)) for a, b in pairwise(edges)]
+        edges = np.linspace(0, len(self), self.frames + 1).astype(int)
+        chosen = [int(rng.integers(a, b)) for a, b in pairwise(edges)]
         return random_crops(
             *(f"{self._name}:{','.join(map(str, chosen))}", [self._images[i] for i in chosen]),
             *([self._boxes[i] for i in chosen], self.image_size, self.jitter, rng),
         )
+
+
+def spread_frames(video: Video, maximum: int) -> list[NDArray[np.uint8]]:
+    """Evenly spread frames: all, or at least half of ``maximum``.
+
+    Independent of the number of frames that the header promises, which may be missing or wrong.
+    """
+    images: list[NDArray[np.uint8]] = []
+    every = 1
+    for number, image in video.frames():
+        if number % every == 0:
+            images.append(image)
+        if len(images) > maximum:
+            images, every = images[::2], 2 * every
+    return images
+
+
+def _surroundings(
+    image: NDArray[np.uint8], box: SquareBox, extent: float = 2.0
+) -> tuple[NDArray[np.uint8], SquareBox]:
+    """What crops about a box can see of an image, and the box in it."""
+    left, top, right, bottom = box._replace(side=extent * box.side).edges
+    low = np.clip((left, top), 0, np.array(image.shape[1::-1]) - 1).astype(int)
+    high = np.maximum(np.ceil((right, bottom)).astype(int), low + 1)
+    cut = np.ascontiguousarray(image[low[1] : high[1], low[0] : high[0]])
+    return cut, box._replace(x=box.x - low[0], y=box.y - low[1])
 
 
 def follow_face(images: list[NDArray[np.uint8]], detect: Detector) -> list[SquareBox | None]:
