@@ -21,6 +21,7 @@ from pgnface.render import Light, self_shadow, shade, shadow_transfer
 from . import props
 
 _STRIP = 0.25  # width of what is appended to the albedo for the surroundings, in albedo widths
+_NEAR_BORDER = 5.0  # mm
 _SHININESS = 14  # Blinn's exponent of skin
 
 
@@ -74,6 +75,7 @@ class Painter:
             triangles = torch.cat((triangles, props.TRIANGLES + model.vertex_count))
             uv = torch.cat((uv, _strip_coordinates()))
         self._grid = uv * 2 - 1
+        self._holes = has_holes(model)
         self._adjacency = ops.build_adjacency(triangles, len(uv))
         self._transfer = shadow_transfer(model.mean, model.triangles)
         self._mean_normals = ops.vertex_normals(model.mean[None], model.adjacency)[0]
@@ -100,7 +102,7 @@ class Painter:
         if self._surroundings:
             neutral = self._model.landmark_points(identity)
             placed = [
-                props.place(neutral[i], person.outfit, person.appearance)
+                props.place(neutral[i], person.outfit, person.appearance, self._holes)
                 for i, person in enumerate(people)
             ]
             around, colors = (torch.stack(part) for part in zip(*placed, strict=True))
@@ -162,6 +164,16 @@ def _strip_coordinates() -> Tensor:
     white = torch.tensor((0.5, 0.25)).expand_as(strands)
     place = torch.where(props.STRANDED[:, None] > 0, strands, white)
     return torch.stack(((1 + _STRIP * place[:, 0]) / (1 + _STRIP), place[:, 1]), dim=-1)
+
+
+def has_holes(model: MorphableModel) -> bool:
+    """Whether a border of the mesh, edges of one triangle only, runs round the eyes."""
+    corners = model.triangles.long()
+    edges = torch.cat([corners[:, [i, j]] for i, j in ((0, 1), (1, 2), (2, 0))]).sort(1).values
+    edges, count = edges.unique(dim=0, return_counts=True)
+    border = model.mean[edges[count == 1].unique()]
+    distance = torch.cdist(model.mean[model.landmarks[36:48]], border).amin(1)
+    return bool(distance.median() < _NEAR_BORDER)
 
 
 def _highlights(normals: Tensor, lamp: Tensor, viewer: Tensor) -> Tensor:

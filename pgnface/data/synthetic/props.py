@@ -69,7 +69,8 @@ def _sheet(rows: int, columns: int) -> Tensor:
     return triangles.flatten(0, -2)
 
 
-_RING = 17
+_RING = 17  # points of a rim of glasses
+_EYE_RADIUS = 12.0  # mm
 PARTS = {
     "skull": sphere(20, 28),
     "hair": sphere(18, 28),
@@ -81,6 +82,9 @@ PARTS = {
     "shoulders": sphere(12, 24),
     "hat": sphere(12, 28),
     "brim": sphere(7, 28),
+    "eye_right": sphere(13, 14),
+    "eye_left": sphere(13, 14),
+    "mouth": sphere(9, 12),
     "rim_right": tube(_RING),
     "rim_left": tube(_RING),
     "bridge": tube(4),
@@ -151,12 +155,15 @@ def random_outfit(rng: np.random.Generator, person: Appearance) -> Outfit:
     )
 
 
-def place(landmarks: Tensor, outfit: Outfit, person: Appearance) -> tuple[Tensor, Tensor]:
+def place(
+    landmarks: Tensor, outfit: Outfit, person: Appearance, holes: bool
+) -> tuple[Tensor, Tensor]:
     """Vertices ``(P, 3)`` in model space and albedo ``(P, 3)`` in linear RGB of all parts.
 
     Args:
         landmarks: ``(68, 3)`` of the subject's neutral face.
         outfit, person: what to put on.
+        holes: whether the model has holes for eyes and mouth, to be filled.
     """
     p = landmarks
     ear = (p[0] + p[16]) / 2
@@ -172,7 +179,7 @@ def place(landmarks: Tensor, outfit: Outfit, person: Appearance) -> tuple[Tensor
     volume = outfit.hair_volume
 
     places: dict[str, Tensor] = {}
-    colors = dict.fromkeys(PARTS, skin)
+    colors: dict[str, tuple[float, ...] | Tensor] = dict.fromkeys(PARTS, skin)
 
     def ellipsoid(name: str, center, axes, color, keep: bool = True) -> None:
         center = p.new_tensor([float(c) for c in center])
@@ -192,7 +199,10 @@ def place(landmarks: Tensor, outfit: Outfit, person: Appearance) -> tuple[Tensor
         hair,
         not outfit.bald,
     )
-    places["hair"] = _bumpy(places["hair"], outfit.hair_bumps)
+    bumpy = _bumpy(places["hair"], outfit.hair_bumps)
+    # A fringe may reach the brows, but no curl comes out of the bridge of the nose.
+    back = torch.where(bumpy[:, 1] < brow + 6, forehead - 30, math.inf)
+    places["hair"] = torch.cat((bumpy[:, :2], torch.minimum(bumpy[:, 2], back)[:, None]), dim=1)
     for name, sign in (("long_right", -1), ("long_left", 1)):
         ellipsoid(
             name,
@@ -228,14 +238,31 @@ def place(landmarks: Tensor, outfit: Outfit, person: Appearance) -> tuple[Tensor
         outfit.hat_color,
         outfit.hat and outfit.brim > 0,
     )
+    ball = PARTS["eye_right"].points[:, [0, 2, 1]] * p.new_tensor((1.0, -1.0, 1.0))
+    for name, eye in (("eye_right", p[36:42]), ("eye_left", p[42:48])):
+        center = eye.mean(0) - p.new_tensor((0.0, 0.0, _EYE_RADIUS - 0.5))
+        places[name] = center + ball * (_EYE_RADIUS * holes)
+        colors[name] = _eye_colors(ball[:, 2:], person)
+    mouth = p[60:68].mean(0) - p.new_tensor((0.0, 6.0, 24.0))
+    ellipsoid("mouth", mouth, (25, 26, 12), (0.07, 0.016, 0.013), holes)
     places |= _glasses(p, outfit)
     for name in ("rim_right", "rim_left", "bridge", "arm_right", "arm_left"):
         colors[name] = outfit.glasses_color
     points = torch.cat([places[name] for name in PARTS])
     albedo = torch.cat(
-        [p.new_tensor(colors[name]).expand(len(part.points), 3) for name, part in PARTS.items()]
+        [
+            torch.as_tensor(colors[name], dtype=p.dtype).expand(len(part.points), 3)
+            for name, part in PARTS.items()
+        ]
     )
     return points, albedo
+
+
+def _eye_colors(forward: Tensor, person: Appearance) -> Tensor:
+    """Colours ``(P, 3)`` of a ball by the cosine ``(P, 1)`` of the angle to the gaze."""
+    sclera, iris = forward.new_tensor((0.72, 0.68, 0.64)), forward.new_tensor(person.iris)
+    color = torch.where(forward > math.cos(math.radians(32)), iris, sclera)
+    return torch.where(forward > math.cos(math.radians(10)), iris * 0.1, color)
 
 
 def _bumpy(points: Tensor, bumps: tuple[float, ...]) -> Tensor:
