@@ -40,7 +40,9 @@ def build_source(config: SourceConfig, model: MorphableModel, image_size: int) -
         case SyntheticConfig():
             from .synthetic import SyntheticSource
 
-            return SyntheticSource(model, image_size, frames=config.frames, seed=config.seed)
+            return SyntheticSource(
+                *(model, image_size, config.frames, config.seed), backgrounds=config.backgrounds
+            )
         case Aflw2000Config():
             from .aflw2000 import Aflw2000Source
 

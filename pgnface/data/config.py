@@ -15,6 +15,8 @@ class SyntheticConfig:
     """Frames of each person."""
     seed: int = 0
     """People of different seeds are different people."""
+    backgrounds: str | None = None
+    """Folder of photos to put behind the faces; generated pictures when missing."""
 
 
 @dataclass(frozen=True)
