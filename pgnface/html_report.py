@@ -140,7 +140,7 @@ def _table(before: Report, after: Report) -> str:
             rows.append((f"{words} NME, {name}, %", bins))
         baseline = after.nme[kind]["mean_shape"]
         bins = [(None, value) for value in (*baseline.means, baseline.overall)]
-        rows.append((f"{words} NME, mean shape in the true box, %", bins))
+        rows.append((f"{words} NME, mean shape, %", bins))
     columns = "".join(
         f"<th>|yaw| {name}°<br>n = {count}</th>"
         for name, count in zip(first.bins, first.counts, strict=True)

@@ -41,7 +41,9 @@ def build_source(config: SourceConfig, model: MorphableModel, image_size: int) -
             from .synthetic import SyntheticSource
 
             return SyntheticSource(
-                *(model, image_size, config.frames, config.seed), backgrounds=config.backgrounds
+                *(model, image_size, config.frames, config.seed),
+                backgrounds=config.backgrounds,
+                degrade_images=config.degrade,
             )
         case Aflw2000Config():
             from .aflw2000 import Aflw2000Source

@@ -17,6 +17,8 @@ class SyntheticConfig:
     """People of different seeds are different people."""
     backgrounds: str | None = None
     """Folder of photos to put behind the faces; generated pictures when missing."""
+    degrade: bool = True
+    """Lower the quality as cameras do, and put things in front of faces."""
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ def evaluate_synthetic(
     people: int = 64,
     batch_size: int = 32,
     output: str | Path | None = None,
+    faces: FaceBatch | None = None,
 ) -> Report:
     """Landmark, pose and shape errors on rendered people, two pictures of each.
 
@@ -47,6 +48,7 @@ def evaluate_synthetic(
         people: how many.
         batch_size: faces in one run of the network.
         output: folder for metrics.json, cumulative_error.png and faces.png.
+        faces: measure on these (of :func:`held_out_people`) instead.
 
     Raises:
         UserError: for fewer than one person or an output that cannot be written.
@@ -56,7 +58,9 @@ def evaluate_synthetic(
     if output is not None:
         output = prepare_folder(output)
     network = resolve_network(checkpoint)
-    batch = held_out_people(network.model, people, network.config.image_size)
+    batch = faces
+    if batch is None:
+        batch = held_out_people(network.model, people, network.config.image_size)
     prediction = predict(network, batch.images, batch_size)
     true = batch.landmarks.flatten(0, 1)
     rotation = batch.pose.rotation.flatten(0, 1)
@@ -72,7 +76,7 @@ def evaluate_synthetic(
         facts={
             "checkpoint": describe(checkpoint),
             "model": network.model.name,
-            "people": people,
+            "people": batch.subjects,
             "images": len(true),
         },
         nme={
@@ -98,17 +102,23 @@ def evaluate_synthetic(
     return report
 
 
-def held_out_people(model: MorphableModel, people: int, image_size: int) -> FaceBatch:
+def held_out_people(
+    model: MorphableModel, people: int, image_size: int, degrade: bool = True
+) -> FaceBatch:
     """The first people of the held-out set, with two pictures of each.
 
     Args:
         model: the face model, on any device.
         people: how many.
-        image_size: pixels of the pictures; their content does not depend on it.
+        image_size: pixels of the pictures.
+        degrade: with camera defects and things in front of the faces. Without it, pictures of
+            different sizes show the same scenes but for the background.
     """
     from pgnface.data.synthetic import SyntheticSource
 
-    source = SyntheticSource(model_on_cpu(model), image_size, frames=_FRAMES, seed=HELD_OUT_SEED)
+    source = SyntheticSource(
+        model, image_size, frames=_FRAMES, seed=HELD_OUT_SEED, degrade_images=degrade
+    )
     return source.batch(0, people * _FRAMES)
 
 
