@@ -70,12 +70,20 @@ def run_demo(
     """
     if not minutes > 0:
         raise UserError(f"minutes must be positive, got {minutes:g}")
-    started = time.monotonic()
-    workers = min(4, usable_cores() // 2)
-    # Rendering has cores of its own; more threads than cores would wait for each other.
-    torch.set_num_threads(max(1, usable_cores() - workers))
-    console = Console(stderr=True, highlight=False)
     output = prepare_folder(output).resolve()
+    workers = min(4, usable_cores() // 2)
+    threads = torch.get_num_threads()
+    # Rendering has cores of its own; more threads than cores would wait for each other.
+    torch.set_num_threads(max(1, min(threads, usable_cores() - workers)))
+    try:
+        return _run(output, minutes, model, seed, workers)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _run(output: Path, minutes: float, model: str, seed: int, workers: int) -> Path:
+    started = time.monotonic()
+    console = Console(stderr=True, highlight=False)
     _clear_run(output / "run")
     face_model = load_model(model)
     config = demo_config(output / "run", model, seed, workers)

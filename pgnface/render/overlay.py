@@ -113,13 +113,14 @@ def draw_landmarks(
     # OpenCV counts pixel centres as integers.
     fixed = np.rint((np.where(seen[:, None], points[:, :2], 0) - 0.5) * 2**_FRACTION_BITS)
     fixed = fixed.astype(np.int32)
-    size = max(image.shape[:2])
+    # Dots grow with the face, so that they hide neither a small one nor get lost on a large one.
+    size = np.ptp(points[seen, :2], 0).max() if seen.any() else 0
     options = {"color": color, "lineType": cv2.LINE_AA, "shift": _FRACTION_BITS}
     if lines:
         for name, group in LANDMARK_GROUPS.items():
             if seen[list(group)].all():
                 cv2.polylines(result, [fixed[list(group)]], name in _CLOSED, thickness=1, **options)
-    radius = round(max(1.2, size / 250) * 2**_FRACTION_BITS)
+    radius = round(max(1.2, size / 110) * 2**_FRACTION_BITS)
     for point in fixed[seen]:
         cv2.circle(result, tuple(map(int, point)), radius, thickness=-1, **options)
     return result
