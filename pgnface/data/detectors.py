@@ -69,8 +69,12 @@ class HaarDetector:
         ("haarcascade_profileface.xml", False, _Fit(-0.03, 0.15, 0.99)),
         ("haarcascade_profileface.xml", True, _Fit(-0.03, 0.15, 0.99)),
     )
-    _WORKING_SIZE = 640
-    _MINIMUM = 0.06
+    # Measured on 120 annotated faces: 93 found, against 95 with 640 pixels, steps of 1.1 and 4
+    # neighbours, in 39 % of the time. Faces below 24 of 320 pixels are not found.
+    _WORKING_SIZE = 320
+    _SMALLEST = (24, 24)
+    _STEP = 1.15
+    _NEIGHBOURS = 3
 
     def __init__(self) -> None:
         self._classifiers = []
@@ -91,13 +95,14 @@ class HaarDetector:
         if factor < 1:
             gray = cv2.resize(gray, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
         gray = cv2.equalizeHist(gray)
-        smallest = max(24, int(self._MINIMUM * max(gray.shape)))
         kept: list[SquareBox] = []
         for classifier, mirrored, fit in self._classifiers:
             found: list[tuple[float, SquareBox]] = []
             seen = np.ascontiguousarray(gray[:, ::-1]) if mirrored else gray
             boxes, _, scores = classifier.detectMultiScale3(
-                seen, 1.1, 4, minSize=(smallest, smallest), outputRejectLevels=True
+                *(seen, self._STEP, self._NEIGHBOURS),
+                minSize=self._SMALLEST,
+                outputRejectLevels=True,
             )
             for (left, top, side, _), score in zip(boxes, np.ravel(scores), strict=True):
                 box = fit.apply(left + side / 2, top + side / 2, side)
