@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from pgnface._errors import UserError
 
 from .augment import CropJitter
-from .batch import FaceBatch
 from .cropping import SquareBox
 from .images import list_images, read_image
-from .source import EpochOrder, stand_ins, step_generator, subject_count
-from .unlabeled import Crops, central_square, collate_crops, random_crops
+from .source import EpochOrder
+from .unlabeled import UnlabeledSource, Views, central_square
 
 
-class FolderSource:
+class FolderSource(UnlabeledSource):
     """Photos of faces without labels; the frames of a subject are crops of one photo.
 
     Args:
@@ -44,15 +45,8 @@ class FolderSource:
         expression_count: int = 0,
         jitter: CropJitter | None = None,
     ) -> None:
-        if frames < 1:
-            raise UserError(f"FolderSource: frames must be at least 1, got {frames}")
-        self.image_size = image_size
-        self.frames = frames
+        super().__init__(image_size, frames, seed, identity_count, expression_count, jitter)
         self.extent = extent
-        self.seed = seed
-        self.jitter = jitter or CropJitter()
-        self.skipped: dict[str, str] = {}
-        self._sizes = (identity_count, expression_count)
         self._paths = list_images(root)
         if not self._paths:
             raise UserError(f"{root}: no image files in the folder")
@@ -65,31 +59,19 @@ class FolderSource:
             self._detect = build_detector(detector)
         self._boxes: dict[Path, SquareBox | None] = {}
 
-    def batch(self, step: int, size: int) -> FaceBatch:
-        """See :class:`pgnface.data.source.Source`."""
-        count = subject_count(size, self.frames)
-        crops = [self._crops(step, slot, count) for slot in range(count)]
-        return collate_crops(crops, True, *self._sizes)
+    def __len__(self) -> int:
+        return len(self._paths)
 
-    def _crops(self, step: int, slot: int, count: int) -> Crops:
-        """A photo; where it is broken or shows no face, the next in order in its place."""
-        start = step * count + slot
-        for position in stand_ins(start, len(self._paths)):
-            path = self._paths[self._order[position]]
-            name = str(path.relative_to(self._root))
-            try:
-                image = read_image(path)
-                box = self._box(path, image)
-            except UserError as error:
-                self.skipped[name] = str(error)
-                continue
-            rng = step_generator(self.seed, step, slot)
-            views = range(self.frames)
-            return random_crops(
-                *(name, [image for _ in views], [box for _ in views]),
-                *(self.image_size, self.jitter, rng),
-            )
-        raise UserError(f"{self._root}: none of {len(self._paths)} images can be used")
+    def _path(self, position: int) -> Path:
+        return self._paths[self._order[position]]
+
+    def _name(self, position: int) -> str:
+        return str(self._path(position).relative_to(self._root))
+
+    def _views(self, position: int, rng: np.random.Generator) -> Views:
+        image = read_image(self._path(position))
+        box = self._box(self._path(position), image)
+        return Views(self._name(position), [image] * self.frames, [box] * self.frames)
 
     def _box(self, path: Path, image) -> SquareBox:
         if self._detect is None:

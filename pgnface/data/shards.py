@@ -7,18 +7,19 @@ from collections.abc import Iterator
 from glob import glob
 from pathlib import Path
 
+import numpy as np
+
 from pgnface._errors import UserError
 
 from .augment import CropJitter
-from .batch import FaceBatch
 from .images import IMAGE_SUFFIXES, decode_image
-from .source import EpochOrder, stand_ins, step_generator, subject_count
-from .unlabeled import Crops, central_square, collate_crops, random_crops
+from .source import EpochOrder
+from .unlabeled import UnlabeledSource, Views, central_square
 
 _EXTENSIONS = tuple(suffix[1:] for suffix in IMAGE_SUFFIXES)
 
 
-class ShardSource:
+class ShardSource(UnlabeledSource):
     """Images of WebDataset shards; the frames of a subject are crops of one image.
 
     A shard is read in order, as tar files want it, and held while its samples are used; the order
@@ -50,15 +51,8 @@ class ShardSource:
         expression_count: int = 0,
         jitter: CropJitter | None = None,
     ) -> None:
-        if frames < 1:
-            raise UserError(f"ShardSource: frames must be at least 1, got {frames}")
-        self.image_size = image_size
-        self.frames = frames
+        super().__init__(image_size, frames, seed, identity_count, expression_count, jitter)
         self.extent = extent
-        self.seed = seed
-        self.jitter = jitter or CropJitter()
-        self.skipped: dict[str, str] = {}
-        self._sizes = (identity_count, expression_count)
         self._paths = expand_shards(shards)
         counts = [self._count(path) for path in self._paths]
         self._paths = [path for path, count in zip(self._paths, counts, strict=True) if count]
@@ -71,31 +65,14 @@ class ShardSource:
     def __len__(self) -> int:
         return sum(self._counts)
 
-    def batch(self, step: int, size: int) -> FaceBatch:
-        """See :class:`pgnface.data.source.Source`."""
-        count = subject_count(size, self.frames)
-        crops = [self._crops(step, slot, count) for slot in range(count)]
-        return collate_crops(crops, True, *self._sizes)
+    def _name(self, position: int) -> str:
+        return self._sample(position)[0]
 
-    def _crops(self, step: int, slot: int, count: int) -> Crops:
-        start = step * count + slot
-        for position in stand_ins(start, len(self)):
-            name, data = self._sample(position)
-            try:
-                image = decode_image(data, name)
-            except UserError as error:
-                self.skipped[name] = str(error)
-                continue
-            rng, views = step_generator(self.seed, step, slot), range(self.frames)
-            return random_crops(
-                *(
-                    name,
-                    [image for _ in views],
-                    [central_square(image, self.extent) for _ in views],
-                ),
-                *(self.image_size, self.jitter, rng),
-            )
-        raise UserError(f"none of the {len(self)} images in the shards can be decoded")
+    def _views(self, position: int, rng: np.random.Generator) -> Views:
+        name, data = self._sample(position)
+        image = decode_image(data, name)
+        box = central_square(image, self.extent)
+        return Views(name, [image] * self.frames, [box] * self.frames)
 
     def _sample(self, position: int) -> tuple[str, bytes]:
         """The sample at a place of the endless shuffled order."""

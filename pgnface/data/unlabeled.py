@@ -1,18 +1,23 @@
-"""What sources without labels share: several crops of one photo, whose warps are known."""
+"""What sources without labels share: random crops whose warps are known."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pgnface._errors import UserError
+
 from .augment import CropJitter, degrade, mirror_image
 from .batch import FaceBatch
 from .cropping import SquareBox, warp_image
 from .images import to_tensor
+from .source import stand_ins, step_generator, subject_count
 
 
 @dataclass(frozen=True)
@@ -70,3 +75,82 @@ def collate_crops(
         same_image=torch.full((len(crops),), same_image),
         names=[c.name for c in crops],
     )
+
+
+class Views(NamedTuple):
+    """What the frames of a subject are cut from: an image and a box for each; and their name."""
+
+    name: str
+    images: Sequence[NDArray[np.uint8]]
+    boxes: Sequence[SquareBox]
+
+
+class UnlabeledSource(ABC):
+    """A source of faces without labels; see :class:`pgnface.data.source.Source`.
+
+    A subclass has a length, names the item at a place of its endless order and gives its views. An
+    item that cannot be used is counted in ``skipped``, and the next in order takes its place.
+
+    Args:
+        image_size: pixels of the crops.
+        frames: crops of each subject.
+        seed: of the order and the augmentation.
+        identity_count, expression_count: sizes of the coefficients, which are unknown here.
+        jitter: how much the crops vary.
+
+    Raises:
+        UserError: for fewer than one frame.
+    """
+
+    same_image = True
+    """Whether the frames of a subject are crops of one photo."""
+
+    def __init__(
+        self,
+        image_size: int,
+        frames: int,
+        seed: int,
+        identity_count: int,
+        expression_count: int,
+        jitter: CropJitter | None,
+    ) -> None:
+        if frames < 1:
+            raise UserError(f"{type(self).__name__}: frames must be at least 1, got {frames}")
+        self.image_size = image_size
+        self.frames = frames
+        self.seed = seed
+        self.jitter = jitter or CropJitter()
+        self.skipped: dict[str, str] = {}
+        self._sizes = (identity_count, expression_count)
+
+    def batch(self, step: int, size: int) -> FaceBatch:
+        """See :class:`pgnface.data.source.Source`."""
+        count = subject_count(size, self.frames)
+        crops = [self._crops(step, slot, count) for slot in range(count)]
+        return collate_crops(crops, self.same_image, *self._sizes)
+
+    def _crops(self, step: int, slot: int, count: int) -> Crops:
+        rng = step_generator(self.seed, step, slot)
+        for position in stand_ins(step * count + slot, len(self)):
+            try:
+                views = self._views(position, rng)
+            except UserError as error:
+                self.skipped[self._name(position)] = str(error)
+                continue
+            return random_crops(*views, self.image_size, self.jitter, rng)
+        raise UserError(f"{type(self).__name__}: none of {len(self)} images can be used")
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def _name(self, position: int) -> str:
+        """The item at a place of the endless order, for reports."""
+
+    @abstractmethod
+    def _views(self, position: int, rng: np.random.Generator) -> Views:
+        """The item's images and boxes, one for each frame.
+
+        Raises:
+            UserError: when it cannot be used.
+        """

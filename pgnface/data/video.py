@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 from pgnface._errors import UserError
 
 from .augment import CropJitter
-from .batch import FaceBatch
 from .cropping import SquareBox
 from .detectors import Detector, build_detector, intersection_over_union
-from .source import step_generator, subject_count
-from .unlabeled import Crops, collate_crops, random_crops
+from .unlabeled import UnlabeledSource, Views
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 
@@ -67,7 +65,7 @@ class Video:
         return f"ends early: {self.promised} frames promised, {self.decoded} decoded"
 
 
-class VideoSource:
+class VideoSource(UnlabeledSource):
     """Crops of one person from frames of a video, without labels.
 
     The face is followed by overlap from its largest detection; frames where it is not found are
@@ -88,6 +86,8 @@ class VideoSource:
             A video that ends early is used as far as it goes, and counted in ``skipped``.
     """
 
+    same_image = False
+
     def __init__(
         self,
         path: str | Path,
@@ -100,19 +100,12 @@ class VideoSource:
         jitter: CropJitter | None = None,
         maximum: int = 300,
     ) -> None:
-        if frames < 1:
-            raise UserError(f"VideoSource: frames must be at least 1, got {frames}")
-        self.image_size = image_size
-        self.frames = frames
-        self.seed = seed
-        self.jitter = jitter or CropJitter()
-        self.skipped: dict[str, str] = {}
-        self._sizes = (identity_count, expression_count)
-        self._name = Path(path).name
+        super().__init__(image_size, frames, seed, identity_count, expression_count, jitter)
+        self._file = Path(path).name
         video = Video(path)
         images = spread_frames(video, maximum)
         if video.shortfall:
-            self.skipped[self._name] = video.shortfall
+            self.skipped[self._file] = video.shortfall
         boxes = follow_face(images, build_detector(detector))
         if sum(box is not None for box in boxes) < frames:
             raise UserError(
@@ -125,21 +118,17 @@ class VideoSource:
     def __len__(self) -> int:
         return len(self._images)
 
-    def batch(self, step: int, size: int) -> FaceBatch:
-        """See :class:`pgnface.data.source.Source`."""
-        count = subject_count(size, self.frames)
-        return collate_crops(
-            [self._crops(step, slot) for slot in range(count)], False, *self._sizes
-        )
+    def _name(self, position: int) -> str:
+        return self._file
 
-    def _crops(self, step: int, slot: int) -> Crops:
-        rng = step_generator(self.seed, step, slot)
+    def _views(self, position: int, rng: np.random.Generator) -> Views:
         # One frame from each of equal stretches: frames side by side would teach nothing.
         edges = np.linspace(0, len(self), self.frames + 1).astype(int)
         chosen = [int(rng.integers(a, b)) for a, b in pairwise(edges)]
-        return random_crops(
-            *(f"{self._name}:{','.join(map(str, chosen))}", [self._images[i] for i in chosen]),
-            *([self._boxes[i] for i in chosen], self.image_size, self.jitter, rng),
+        return Views(
+            f"{self._file}:{','.join(map(str, chosen))}",
+            [self._images[i] for i in chosen],
+            [self._boxes[i] for i in chosen],
         )
 
 
