@@ -42,8 +42,17 @@ def test_demo(small, tmp_path, capsys):
     assert "landmarks" in text and "photometric" in text and "{{" not in text
     assert len(trimesh.load(output / "head.glb", force="mesh", process=False).vertices) == 221
     assert "Rendered people" in capsys.readouterr().out
-    # A second demo replaces the first one's training run instead of continuing it.
-    demo.run_demo(output, minutes=0.01, model=small)
+
+
+def test_an_earlier_demos_run_is_replaced_and_nothing_else(tmp_path):
+    run, other = tmp_path / "run", tmp_path / "other"
+    for folder in (run, other):
+        folder.mkdir()
+        (folder / "file").write_text("")
+    (run / "config.yaml").write_text("")
+    for folder in (run, other, tmp_path / "missing"):
+        demo._clear_run(folder)
+    assert not run.exists() and (other / "file").exists()
 
 
 def test_bad_arguments(tmp_path):
