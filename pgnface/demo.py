@@ -92,15 +92,6 @@ def _run(output: Path, minutes: float, model: str, seed: int, workers: int) -> P
     for step in range(_WARM_BATCHES):
         source.batch(step, config.batch_size)
     seconds = time_steps(config, source)
-    steps = max(20, int(60 * minutes / seconds))
-    config = replace(
-        config,
-        steps=steps,
-        max_minutes=1.15 * minutes,
-        warmup_steps=min(config.warmup_steps, steps // 10),
-        checkpoint_every=steps,
-        log_every=max(1, steps // 60),
-    )
     torch.manual_seed(seed)
     network = PoseGuidanceNetwork(face_model, config.network)
     console.print(f"Measuring the untrained network on {_MEASURED_PEOPLE} people ...")
@@ -109,6 +100,19 @@ def _run(output: Path, minutes: float, model: str, seed: int, workers: int) -> P
     shown = held_out_people(face_model, _SHOWN_PEOPLE, _ZOOM * size, degrade=False)
     before = evaluate_synthetic(network, faces=measured)
     shown_before = show_people(network, shown)
+    # What was spent so far tells what the end will take: a slow or busy machine trains less, so
+    # that the whole stays within a few minutes more than was asked for.
+    preparation = (time.monotonic() - started) / 60
+    minutes = min(minutes, max(minutes / 2, minutes + 2 - 1.5 * preparation))
+    steps = max(20, int(60 * minutes / seconds))
+    config = replace(
+        config,
+        steps=steps,
+        max_minutes=1.1 * minutes,
+        warmup_steps=min(config.warmup_steps, steps // 10),
+        checkpoint_every=steps,
+        log_every=max(1, steps // 60),
+    )
     images = steps * config.batch_size
     console.print(f"Training for {steps} steps of {seconds:.2f} s ({images} pictures) ...")
     training_started = time.monotonic()
