@@ -20,7 +20,7 @@ __version__ = version("pgnface")
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "Face": "pgnface.face",
+        "Face": "pgnface.reconstruction",
         "MorphableModel": "pgnface.morphable",
         "NetworkConfig": "pgnface.networks",
         "Pose": "pgnface.geometry",

@@ -19,9 +19,9 @@ from skimage.data import astronaut
 import pgnface
 from pgnface.data.cropping import SquareBox
 from pgnface.data.synthetic import SyntheticSource
-from pgnface.face import Face
 from pgnface.geometry import Pose, apply_pose, rotation_from_angles
 from pgnface.morphable import load_model
+from pgnface.reconstruction.face import Face
 from pgnface.render import render
 
 _ROWS, _COLUMNS, _TILE = 4, 6, 144

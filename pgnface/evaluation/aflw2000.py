@@ -23,8 +23,8 @@ from pgnface.data.aflw2000 import Annotation, list_samples, read_annotation
 from pgnface.data.cropping import SquareBox, square_box
 from pgnface.data.detectors import build_detector
 from pgnface.data.images import list_images, read_image
-from pgnface.inference import predict_faces, resolve_network, to_cpu
 from pgnface.networks import PoseGuidanceNetwork
+from pgnface.networks.inference import predict_faces, resolve_network, to_cpu
 
 from .mean_shape import normalise_to_box, place_in_box
 from .metrics import check_bins, error_by_yaw, nme, pose_error

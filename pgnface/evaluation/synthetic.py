@@ -15,8 +15,8 @@ from torch import Tensor
 from pgnface._errors import UserError
 from pgnface._output import prepare_folder
 from pgnface.geometry import angles_from_rotation
-from pgnface.inference import model_on_cpu, predict, resolve_network
 from pgnface.networks import PoseGuidanceNetwork
+from pgnface.networks.inference import model_on_cpu, predict, resolve_network
 
 from .mean_shape import normalise_to_box, place_in_box
 from .metrics import error_by_yaw, nme, pose_error, shape_error

@@ -236,4 +236,4 @@ def _head_data(head: Head) -> dict[str, object]:
 
 
 def _asset(name: str) -> str:
-    return (files("pgnface") / "assets" / name).read_text(encoding="utf-8")
+    return (files("pgnface.demo") / "assets" / name).read_text(encoding="utf-8")

@@ -7,9 +7,10 @@ import trimesh
 from PIL import Image
 
 import pgnface
-from pgnface import cli, reconstruction
+from pgnface import cli
 from pgnface._errors import NothingFoundError, UserError
-from pgnface.reconstruction import find_faces, reconstruct, reconstruct_files
+from pgnface.reconstruction import pipeline
+from pgnface.reconstruction.pipeline import find_faces, reconstruct, reconstruct_files
 
 BOX = (30, 20, 90, 80)
 
@@ -37,7 +38,7 @@ def test_one_line(photo, tiny_network):
 
 def test_two_detections_of_one_face_are_one(photo, tiny_network):
     image = np.asarray(Image.open(photo))
-    box = reconstruction.square_box(BOX)
+    box = pipeline.square_box(BOX)
     near = box._replace(x=box.x + 2)
     far = box._replace(x=box.x + 100)
     assert len(find_faces(tiny_network, image, lambda _: [box, near, far])) == 2
@@ -88,7 +89,7 @@ def test_a_photo_without_a_face(photo, blank, tiny_network, tmp_path, monkeypatc
     with pytest.raises(NothingFoundError, match="no face in 1 picture"):
         reconstruct_files([blank], tmp_path / "out", checkpoint=tiny_network, detector="haar")
     assert list((tmp_path / "out").iterdir()) == []
-    monkeypatch.setattr(reconstruction, "resolve_network", lambda _: tiny_network)
+    monkeypatch.setattr(pipeline, "resolve_network", lambda _: tiny_network)
     with pytest.raises(SystemExit) as exit:
         cli.main(["reconstruct", str(blank), "--detector", "haar", "--output", str(tmp_path)])
     assert exit.value.code == 3

@@ -19,10 +19,10 @@ from pgnface.data.detectors import Detector, build_detector, intersection_over_u
 from pgnface.data.images import read_image
 from pgnface.data.video import VIDEO_SUFFIXES, Video
 from pgnface.evaluation.report import describe
-from pgnface.export import FORMATS
-from pgnface.face import Face, build_faces, draw_faces
-from pgnface.inference import boxes_around, predict_faces, resolve_network
 from pgnface.networks import PoseGuidanceNetwork
+from pgnface.networks.inference import boxes_around, predict_faces, resolve_network
+from pgnface.reconstruction.export import FORMATS
+from pgnface.reconstruction.face import Face, build_faces, draw_faces
 
 # Two detections whose boxes overlap by more than this are one face.
 _SAME_FACE = 0.5
@@ -88,7 +88,7 @@ def reconstruct_files(
         photos: files; a video by its suffix.
         output: folder.
         checkpoint, detector, box: as for :func:`reconstruct`.
-        formats: of :data:`pgnface.export.FORMATS`.
+        formats: of :data:`pgnface.reconstruction.export.FORMATS`.
         every: in a video, every how many frames one is used.
 
     Returns:

@@ -5,7 +5,7 @@ import pytest
 import trimesh
 
 from pgnface._errors import UserError
-from pgnface.export import save_mesh
+from pgnface.reconstruction.export import save_mesh
 
 VERTICES = np.array([[0, 0, 0], [100, 0, 0], [0, 50, 0], [0, 0, 10]], float)
 TRIANGLES = np.array([[0, 1, 2], [0, 2, 3]])

@@ -16,8 +16,8 @@ from torch import Tensor
 from pgnface.data.cropping import SquareBox
 from pgnface.evaluation.metrics import nme
 from pgnface.geometry import Pose, angles_from_rotation
-from pgnface.inference import model_on_cpu, to_cpu
 from pgnface.networks import PoseGuidanceNetwork, Prediction
+from pgnface.networks.inference import model_on_cpu, to_cpu
 
 if TYPE_CHECKING:
     import trimesh
@@ -67,26 +67,26 @@ class Face:
     @cached_property
     def colors(self) -> Tensor:
         """Colours of the vertices ``(V, 3)`` in [0, 1], sampled from the photo."""
-        from pgnface.texture import vertex_colors
+        from pgnface.reconstruction.texture import vertex_colors
 
         return vertex_colors(*self._window(), self.model)[0]
 
     def texture(self, size: int = 512) -> NDArray[np.uint8]:
         """Texture ``(size, size, 3)`` in the model's UV, sampled from the photo."""
-        from pgnface.texture import photo_texture
+        from pgnface.reconstruction.texture import photo_texture
 
         texture = photo_texture(*self._window(), self.model, size)
         return (texture.permute(1, 2, 0) * 255).round().byte().numpy()
 
     def mesh(self) -> trimesh.Trimesh:
         """The head in model space (mm) with its colours."""
-        from pgnface.export import build_mesh
+        from pgnface.reconstruction.export import build_mesh
 
         return build_mesh(self.shape, self.model.triangles, colors=self.colors)
 
     def save(self, path: str | Path) -> Path:
         """Write the head as .glb (metres, textured), .obj or .ply (millimetres, vertex colours)."""
-        from pgnface.export import save_mesh
+        from pgnface.reconstruction.export import save_mesh
 
         path = Path(path)
         if path.suffix.lower() == ".glb":
@@ -150,7 +150,7 @@ def build_faces(
     boxes: Sequence[SquareBox],
     prediction: Prediction,
 ) -> list[Face]:
-    """Faces of a prediction that is in pixels of its images (:func:`pgnface.inference.uncrop`).
+    """Faces of a prediction in pixels of its images (:func:`pgnface.networks.inference.uncrop`).
 
     Args:
         network: that predicted.

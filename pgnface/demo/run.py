@@ -18,17 +18,17 @@ from pgnface._output import prepare_folder
 from pgnface.data import SyntheticConfig
 from pgnface.data.batch import FaceBatch
 from pgnface.data.cropping import SquareBox
+from pgnface.demo.html_report import Curve, Head, Person, write_report
 from pgnface.evaluation.metrics import nme, shape_error
 from pgnface.evaluation.report import print_report
 from pgnface.evaluation.synthetic import evaluate_synthetic, held_out_people
-from pgnface.face import Face, build_faces, draw_faces
 from pgnface.geometry import rotation_distance
-from pgnface.html_report import Curve, Head, Person, write_report
-from pgnface.inference import predict, uncrop
 from pgnface.info import collect_info, usable_cores
 from pgnface.morphable import load_model
 from pgnface.networks import NetworkConfig, PoseGuidanceNetwork
+from pgnface.networks.inference import predict, uncrop
 from pgnface.ops import build_adjacency, vertex_normals
+from pgnface.reconstruction.face import Face, build_faces, draw_faces
 from pgnface.training import LossWeights, MultiframeConfig, Objective, TrainConfig, Trainer
 from pgnface.training.build import build_source
 from pgnface.training.config import WeightedSource

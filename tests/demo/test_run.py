@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 import trimesh
 
-from pgnface import demo
 from pgnface._errors import UserError
+from pgnface.demo import run as demo
 from pgnface.morphable import save_model
 from pgnface.networks import NetworkConfig
 from tests.models import tiny_model

@@ -3,10 +3,10 @@ import re
 import numpy as np
 import torch
 
+from pgnface.demo.html_report import Curve, Head, Person, write_report
 from pgnface.evaluation.metrics import error_by_yaw, pose_error
 from pgnface.evaluation.report import Report
 from pgnface.geometry import rotation_from_angles
-from pgnface.html_report import Curve, Head, Person, write_report
 
 
 def evaluation(nme, degrees, shape):

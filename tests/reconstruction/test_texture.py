@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from pgnface.geometry import Pose, rotation_from_angles
-from pgnface.texture import photo_texture, vertex_colors
+from pgnface.reconstruction.texture import photo_texture, vertex_colors
 from tests.models import tiny_model
 
 SIZE = 128

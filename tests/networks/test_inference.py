@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from pgnface.data.cropping import SquareBox
-from pgnface.face import build_faces
 from pgnface.geometry import apply_pose
-from pgnface.inference import crop_faces, predict, predict_faces, uncrop
+from pgnface.networks.inference import crop_faces, predict, predict_faces, uncrop
+from pgnface.reconstruction.face import build_faces
 
 SIZE = 32
 
