@@ -1,5 +1,6 @@
 """Shared fixtures. The data kit beside the repository is used where it is present."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,12 @@ def kit() -> Path:
     if not KIT.is_dir():
         pytest.skip("needs the data kit beside the repository")
     return KIT
+
+
+@pytest.fixture(scope="session", autouse=True)
+def elsewhere(tmp_path_factory):
+    """Tests run in an empty folder: a Python that they start must import the installed package."""
+    os.chdir(tmp_path_factory.mktemp("elsewhere"))
 
 
 @pytest.fixture(autouse=True)

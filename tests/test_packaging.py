@@ -14,8 +14,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def run(*command: str | Path, **options) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, **options)
+# What is installed is tested, whatever the caller's path says.
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+
+
+def run(*command: str | Path, env: dict[str, str] = ENVIRONMENT, **options) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, env=env, **options)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -50,7 +54,8 @@ def test_sdist_installs_in_a_fresh_environment(sdist, tmp_path):
     run(
         *(python, "-m", "pip", "install", "--no-deps", "--no-build-isolation", "--no-index"),
         *("--ignore-installed", "-Ccmake.define.PGNFACE_CUDA=OFF", sdist),
-        env=os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
+        env=ENVIRONMENT
+        | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
     )
     where = run(python, "-c", "import pgnface._C as c; print(c.__file__)", cwd=tmp_path).strip()
     assert where.startswith(str(tmp_path))
