@@ -175,7 +175,7 @@ def demo_config(output: Path, model: str, seed: int, workers: int) -> TrainConfi
         data=(WeightedSource(SyntheticConfig(frames=2, degrade=False)),),
         model=model,
         network=NetworkConfig(encoder="small", image_size=96),
-        loss=LossWeights(photometric=0.02, census=0.2, consistency=0.05),
+        loss=LossWeights(photometric=0.02, census=0.2, consistency=0.002),
         multiframe=MultiframeConfig(every=2, start=60, subjects=4),
         output=output,
         resume="none",

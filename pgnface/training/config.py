@@ -32,7 +32,7 @@ class LossWeights:
     """Identity coefficients, where they are known."""
     expression: float = 0.02
     """Expression coefficients, where they are known."""
-    shape: float = 0.02
+    shape: float = 0.1
     """Millimetres between the shapes that predicted and known coefficients make."""
     agreement: float = 0.2
     """Landmarks of the posed face model against those of the position map."""
@@ -45,7 +45,8 @@ class LossWeights:
     census: float = 0.0
     """The same: difference of census transforms."""
     consistency: float = 0.0
-    """Variance in mm^2 of the neutral shape over the frames of one person."""
+    """Variance in mm^2 of the neutral shape over the frames of one person. Keep it small against
+    ``shape``: a shape that is the same for everyone has no variance."""
     equivariance: float = 0.0
     """Landmarks of several crops of one photo, mapped back to it."""
     identity_prior: float = 0.001
