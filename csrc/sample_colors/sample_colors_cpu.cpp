@@ -1,6 +1,5 @@
-#include "sample_colors/sample_colors.h"
-
 #include "common/parallel.h"
+#include "sample_colors/sample_colors.h"
 
 namespace pgnface {
 
@@ -35,14 +34,13 @@ void sample_colors_backward_cpu(const T* grad_colors, const T* image, const T* p
   });
 }
 
-#define PGNFACE_INSTANTIATE(T)                                                                  \
-  template void sample_colors_forward_cpu<T>(const T*, const T*, T*, std::int64_t,              \
-                                             std::int64_t, std::int64_t, std::int64_t,          \
-                                             std::int64_t, std::int64_t, const Context&);       \
-  template void sample_colors_backward_cpu<T>(const T*, const T*, const T*, T*, T*,             \
-                                              std::int64_t, std::int64_t, std::int64_t,         \
-                                              std::int64_t, std::int64_t, std::int64_t,         \
-                                              const Context&);
+#define PGNFACE_INSTANTIATE(T)                                                                    \
+  template void sample_colors_forward_cpu<T>(const T*, const T*, T*, std::int64_t, std::int64_t,  \
+                                             std::int64_t, std::int64_t, std::int64_t,            \
+                                             std::int64_t, const Context&);                       \
+  template void sample_colors_backward_cpu<T>(const T*, const T*, const T*, T*, T*, std::int64_t, \
+                                              std::int64_t, std::int64_t, std::int64_t,           \
+                                              std::int64_t, std::int64_t, const Context&);
 PGNFACE_INSTANTIATE(float)
 PGNFACE_INSTANTIATE(double)
 

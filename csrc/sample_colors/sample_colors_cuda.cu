@@ -21,11 +21,10 @@ __global__ void backward_kernel(const T* grad_colors, const T* image, const T* p
                                 std::int64_t count, std::int64_t stride) {
   const std::int64_t pixels = channels * height * width;
   PGNFACE_GRID_LOOP(i, batch * count) {
-    sample_color_backward(grad_colors + i * channels, image + i / count * pixels,
-                          points + i * stride,
-                          grad_image ? grad_image + i / count * pixels : nullptr,
-                          grad_points + i * stride, channels, height, width, stride,
-                          [](T* target, T value) { atomicAdd(target, value); });
+    sample_color_backward(
+        grad_colors + i * channels, image + i / count * pixels, points + i * stride,
+        grad_image ? grad_image + i / count * pixels : nullptr, grad_points + i * stride, channels,
+        height, width, stride, [](T* target, T value) { atomicAdd(target, value); });
   }
 }
 
