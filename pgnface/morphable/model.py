@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from pgnface import ops
 from pgnface.geometry.landmarks import LANDMARK_COUNT
 from pgnface.geometry.pose import Pose
+
+
+def array_digest(*arrays: np.ndarray) -> str:
+    """Hexadecimal digest of the bytes of arrays."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]
 
 
 class MorphableModel(nn.Module):
@@ -36,6 +46,8 @@ class MorphableModel(nn.Module):
         regions: ``(V,)`` numbers into ``region_names`` that tell skin from eyes and mouth; all
             zeros when not given.
         region_names: names of the region numbers.
+        digest: what ``digest`` is to be, for a model that is computed from other numbers, since
+            computing may round differently on another processor.
 
     Raises:
         TypeError, ValueError: naming the argument, what was expected and what came, for wrong
@@ -63,6 +75,7 @@ class MorphableModel(nn.Module):
         license: str = "",
         regions: Tensor | None = None,
         region_names: Sequence[str] = ("skin",),
+        digest: str | None = None,
     ):
         super().__init__()
         _require_floats(mean=mean, identity_basis=identity_basis, uv=uv)
@@ -106,6 +119,15 @@ class MorphableModel(nn.Module):
         self.license = license
         self.expression_names = tuple(str(n) for n in expression_names)
         self.region_names = tuple(str(n) for n in region_names)
+        self._digest = digest
+
+    @property
+    def digest(self) -> str:
+        """Fingerprint of the model's numbers: coefficients mean nothing with another model."""
+        if self._digest is not None:
+            return self._digest
+        tensors = (self.mean, self.basis, self.triangles, self.landmarks)
+        return array_digest(*(tensor.detach().cpu().numpy() for tensor in tensors))
 
     @property
     def vertex_count(self) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .model import MorphableModel
+from .model import MorphableModel, array_digest
 
 FORMAT = "pgnface-model-1"
 REQUIRED = ("mean", "identity_basis", "expression_basis", "triangles", "uv", "landmarks")
@@ -40,8 +40,11 @@ def from_arrays(arrays: Mapping[str, np.ndarray], name: str) -> MorphableModel:
     mean = np.asarray(arrays["mean"], np.float32)
     identity = np.asarray(arrays["identity_basis"], np.float32)
     expression = np.asarray(arrays["expression_basis"], np.float32)
+    digest = None
     if any(key in arrays for key in _OPERATOR):
         require_keys(arrays, _OPERATOR)
+        stored = (*_OPERATOR, "mean", "identity_basis", "expression_basis", "triangles")
+        digest = array_digest(*(arrays[key] for key in (*stored, "landmarks")))
         mean, identity, expression = _expand(arrays, mean, identity, expression)
     names = arrays.get("expression_names")
     regions = arrays.get("regions")
@@ -57,6 +60,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray], name: str) -> MorphableModel:
         license=str(arrays.get("license", "")),
         regions=None if regions is None else integer_tensor(regions),
         region_names=[str(n) for n in arrays.get("region_names", ["skin"])],
+        digest=digest,
     )
 
 

@@ -13,7 +13,6 @@ A run's folder::
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -51,14 +50,6 @@ _PARTS = ("network", "average", "optimizer")
 _STEP_FOLDER = re.compile(r"step_(\d{8,})")
 
 
-def model_fingerprint(model: MorphableModel) -> str:
-    """Digest of a face model's numbers: coefficients mean nothing with another model."""
-    digest = hashlib.sha256()
-    for tensor in (model.mean, model.basis, model.triangles, model.landmarks):
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
 def save_weights(
     network: PoseGuidanceNetwork,
     path: str | Path,
@@ -83,7 +74,7 @@ def save_weights(
         "pgnface": __version__,
         "network": to_plain(network.config),
         "model": model_name,
-        "model_fingerprint": model_fingerprint(network.model),
+        "model_fingerprint": network.model.digest,
         "training": dict(training or {}),
     }
     tensors = dict(network.state_dict() if state is None else state)
@@ -127,7 +118,7 @@ def load_network(
                 f"{file} needs the face model {header['model']}: {error}; "
                 "give it as `model=`, or put it there"
             ) from error
-    if header["model_fingerprint"] != (found := model_fingerprint(model)):
+    if header["model_fingerprint"] != (found := model.digest):
         raise ValueError(
             f"{file} was trained with another face model: {header['model']!r} with fingerprint "
             f"{header['model_fingerprint']}, got {model.name!r} with {found}"
@@ -263,7 +254,7 @@ def save_checkpoint(
             **state,
             "format": _FORMAT,
             "step": step,
-            "model_fingerprint": model_fingerprint(network.model),
+            "model_fingerprint": network.model.digest,
             "config": to_plain(config),
             "checksums": {part: checksum(folder / f"{part}.safetensors") for part in _PARTS},
         }

@@ -29,7 +29,6 @@ from .build import (
 from .checkpoint import (
     latest_checkpoint,
     load_state,
-    model_fingerprint,
     require_same_run,
     restore_optimizer,
     save_checkpoint,
@@ -137,7 +136,6 @@ class Trainer:
         if validation is None:
             validation = build_validation(config, self.network)
         self.validation_sources = validation
-        self.fingerprint = model_fingerprint(self.network.model)
         self.network.to(self.accelerator.device)
         self.average = ExponentialAverage(self.network, config.ema_decay)
         self.objective = Objective(self.network, config.loss, config.multiframe)
@@ -392,7 +390,7 @@ class Trainer:
         checkpoint = find_checkpoint(config)
         if checkpoint is None:
             return []
-        changed = require_same_run(checkpoint, config, self.fingerprint)
+        changed = require_same_run(checkpoint, config, self.network.model.digest)
         load_state(self.network, checkpoint.network, checkpoint.path)
         self.average.load(checkpoint.average, checkpoint.state["average_updates"])
         restore_optimizer(self.network, self.optimizer.optimizer, checkpoint.optimizer)
