@@ -19,8 +19,14 @@ def kit() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def elsewhere(tmp_path_factory):
-    """Tests run in an empty folder: a Python that they start must import the installed package."""
-    os.chdir(tmp_path_factory.mktemp("elsewhere"))
+    """Tests run in a folder that holds nothing but ``tests``, and so does a Python that they start:
+    it must import the installed package, not the sources beside the tests.
+    """
+    folder = tmp_path_factory.mktemp("elsewhere")
+    (folder / "tests").symlink_to(Path(__file__).parent)
+    os.chdir(folder)
+    path = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = str(folder) + (os.pathsep + path if path else "")
 
 
 @pytest.fixture(autouse=True)

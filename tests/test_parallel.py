@@ -40,7 +40,6 @@ def agrees():
 def run_script(body: str) -> None:
     result = subprocess.run(
         [sys.executable, "-c", PRELUDE + body],
-        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=120,

@@ -131,8 +131,6 @@ def interrupted_process(folder: Path, number: int, after: int) -> tuple[int, str
         [sys.executable, "-c", _KILLED, str(folder)],
         stdout=subprocess.PIPE,
         text=True,
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
     )
     for line in process.stdout:
         if line.strip() == str(after):
