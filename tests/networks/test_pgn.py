@@ -117,7 +117,7 @@ def test_can_fit_one_face():
         optimizer.zero_grad()
         sum(errors[-1]).backward()
         optimizer.step()
-    assert errors[-1][0] < errors[0][0] / 6 and errors[-1][1] < errors[0][1] / 6
+    assert all(last < first / 4 for first, last in zip(errors[0], errors[-1], strict=True))
 
 
 def test_annotation_style():
