@@ -50,6 +50,7 @@ class Demo:
     model: str = "default"
     """Face model: the built-in one or a file."""
     seed: int = 0
+    """Of the initial weights and the training data."""
     open: bool = False
     """Open the report in the browser."""
 

@@ -26,7 +26,7 @@ class FaceBatch:
         annotated: ``(B,)`` bool; the landmarks follow the style of a data set's annotation, and the
             pose its frontal view, rather than the face model's own vertices.
         identity: ``(B, I)`` in standard deviations.
-        expression: ``(B, F, E)`` in standard deviations.
+        expression: ``(B, F, E)``; 1 is the full expression.
         coefficient_weight: ``(B,)`` of identity and expression; where positive, ``pose`` is exact
             in scale and translation too.
         pose: :class:`~pgnface.geometry.Pose` of ``(B, F)`` faces, model space to crop pixels.

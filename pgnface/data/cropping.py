@@ -153,36 +153,6 @@ def _reduced_region(
     return reduced, low.astype(np.float64)
 
 
-def crop_batch(images: Tensor, boxes: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """:func:`crop` of a stack of images in torch, differentiable in images and boxes.
-
-    Args:
-        images: ``(N, C, H, W)``.
-        boxes: ``(N, 3)`` centre x, centre y, side in pixels.
-        size: pixels of the crops. Regions of more than twice that alias.
-
-    Returns:
-        Crops ``(N, C, size, size)`` and warps ``(N, 2, 3)``, crop pixels to image pixels.
-    """
-    scale = boxes[:, 2] / size
-    shift = boxes[:, :2] - boxes[:, 2:] / 2
-    linear = scale[:, None, None] * torch.eye(2, dtype=boxes.dtype, device=boxes.device)
-    warps = torch.cat((linear, shift[..., None]), -1)
-    return warp_images(images, warps, size), warps
-
-
-def warp_images(images: Tensor, warps: Tensor, size: int) -> Tensor:
-    """:func:`warp_image` of a stack in torch: images ``(N, C, H, W)``, warps ``(N, 2, 3)``."""
-    height, width = images.shape[-2:]
-    centres = torch.arange(size, dtype=warps.dtype, device=warps.device) + 0.5
-    grid = torch.stack(torch.meshgrid(centres, centres, indexing="xy"), -1)
-    points = warp_points(warps, grid.flatten(0, 1)).unflatten(-2, (size, size))
-    extent = points.new_tensor([width, height])
-    return torch.nn.functional.grid_sample(
-        images, points * 2 / extent - 1, padding_mode="border", align_corners=False
-    )
-
-
 def warp_points(warp, points):
     """Points moved by an affine map; a depth is scaled as lengths are on average.
 

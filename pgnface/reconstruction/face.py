@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from pgnface.morphable import MorphableModel
 
 
-@dataclass(frozen=True)
+# Not compared by value: arrays have no single truth, and a face is what it was found as.
+@dataclass(frozen=True, eq=False, repr=False)
 class Face:
     """One reconstructed face.
 
@@ -37,7 +38,8 @@ class Face:
         posed_landmarks: ``(68, 3)`` of the posed face model, in the same style.
         pose: scale ``()`` (pixels per mm), rotation ``(3, 3)``, translation ``(3,)``: model space
             to the photo.
-        identity, expression: coefficients ``(I,)`` and ``(E,)`` in standard deviations.
+        identity: coefficients ``(I,)`` in standard deviations.
+        expression: coefficients ``(E,)``; 1 is the full expression.
         fit_error: mean distance of the two kinds of landmarks in percent of the landmark box; a
             large one tells that the network is unsure, or that this is no face.
         model: the face model.
@@ -53,6 +55,14 @@ class Face:
     expression: Tensor
     fit_error: float
     model: MorphableModel
+
+    def __repr__(self) -> str:
+        pitch, yaw, roll = self.angles
+        x0, y0, x1, y1 = self.box.edges
+        return (
+            f"Face(box=({x0:.0f}, {y0:.0f}, {x1:.0f}, {y1:.0f}), pitch={pitch:.1f}, yaw={yaw:.1f}, "
+            f"roll={roll:.1f}, fit_error={self.fit_error:.2f}, model={self.model.name!r})"
+        )
 
     @property
     def angles(self) -> tuple[float, float, float]:

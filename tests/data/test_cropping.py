@@ -7,12 +7,10 @@ from pgnface.data.cropping import (
     SquareBox,
     box_warp,
     crop,
-    crop_batch,
     invert_warp,
     square_box,
     square_boxes,
     warp_image,
-    warp_images,
     warp_points,
 )
 
@@ -166,30 +164,3 @@ def test_many_warps_broadcast_over_points(convert):
 def test_collapsing_warps_have_no_inverse(convert):
     with pytest.raises((np.linalg.LinAlgError, torch.linalg.LinAlgError)):
         invert_warp(convert(np.zeros((2, 3))))
-
-
-def test_crop_batch_agrees_with_crop():
-    images = np.stack([picture(i, 70, 80) for i in range(3)])
-    boxes = np.array([[40, 35, 60], [38.3, 30.2, 47.1], [10, 60, 50]])
-    stack = torch.from_numpy(images).permute(0, 3, 1, 2).double()
-    cuts, warps = crop_batch(stack, torch.from_numpy(boxes), 48)
-    for image, box, cut, warp in zip(images, boxes, cuts, warps, strict=True):
-        expected, expected_warp = crop(image.astype(np.float32), SquareBox(*box), 48)
-        np.testing.assert_allclose(warp, expected_warp)
-        # OpenCV rounds places to a 32nd of a pixel.
-        np.testing.assert_allclose(cut.permute(1, 2, 0), expected, atol=1.5)
-
-
-def test_warp_images_agree_with_warp_image_when_turned():
-    image = picture(3, 70, 80)
-    warp = box_warp(SquareBox(41, 33, 50), 40, angle=-20)
-    stack = torch.from_numpy(image).permute(2, 0, 1)[None].double()
-    cut = warp_images(stack, torch.from_numpy(warp)[None], 40)[0]
-    expected = warp_image(image.astype(np.float32), warp, 40)
-    np.testing.assert_allclose(cut.permute(1, 2, 0), expected, atol=1.5)
-
-
-def test_crop_batch_is_differentiable():
-    images = torch.rand(1, 2, 9, 9, dtype=torch.float64, requires_grad=True)
-    boxes = torch.tensor([[4.4, 4.7, 5.3]], dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda i, b: crop_batch(i, b, 4), (images, boxes))

@@ -206,7 +206,7 @@ def test_bad_numbers_are_named(name):
         make_source(**{name: 0})
 
 
-@pytest.mark.parametrize("name", ["default", "ict"])
+@pytest.mark.parametrize("name", ["default", pytest.param("ict", marks=pytest.mark.kit)])
 def test_real_models(name, request):
     holes = name == "ict"
     if holes:

@@ -108,6 +108,7 @@ def test_mean_shape_in_the_true_box():
     assert nme(place_in_box(normalise_to_box(target)[0], target[:1]), target[:1]).item() < 1e-3
 
 
+@pytest.mark.kit
 def test_perfect_landmarks_of_the_kit(kit):
     """The benchmark's two annotations differ by about 3 % of the box when both are read rightly."""
     from pgnface.data.aflw2000 import list_samples, read_annotation

@@ -98,6 +98,7 @@ def test_mean_rotation():
     assert rotation_distance(mean, centre).item() < 1e-6
 
 
+@pytest.mark.kit
 def test_annotations_share_one_frontal_frame(kit):
     """Undoing the annotated pose of real files leaves shapes that face one way: f Rx Ry Rz S + t.
 

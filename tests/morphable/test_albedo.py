@@ -122,6 +122,7 @@ def test_regions_are_painted(chart):
     assert albedo[:, FaceChart(seeing, 64).regions["eyes"] > 0.9].mean() > albedo.mean() + 0.05
 
 
+@pytest.mark.kit
 def test_another_model(kit):
     model = load_model(kit / "models" / "ict_face.npz")
     albedo = random_albedo(model, 64, torch.Generator().manual_seed(3))

@@ -5,7 +5,6 @@ import torch
 from pgnface.data.cropping import SquareBox
 from pgnface.geometry import apply_pose
 from pgnface.networks.inference import crop_faces, predict, predict_faces, uncrop
-from pgnface.reconstruction.face import build_faces
 
 SIZE = 32
 
@@ -50,20 +49,3 @@ def test_the_networks_mode_is_kept(tiny_network, photo):
     predict_faces(tiny_network, [photo], BOXES[:1])
     assert tiny_network.training
     tiny_network.eval()
-
-
-def test_face(tiny_network, photo, tmp_path):
-    face = build_faces(
-        tiny_network, [photo], BOXES[:1], predict_faces(tiny_network, [photo], BOXES[:1])
-    )[0]
-    assert face.shape.shape == face.vertices.shape == (221, 3)
-    assert face.colors.shape == (221, 3) and face.texture(64).shape == (64, 64, 3)
-    overlay = face.overlay()
-    assert overlay.shape == photo.shape and (overlay != photo).any()
-    assert len(face.mesh().vertices) == 221
-    for suffix in ("glb", "obj", "ply"):
-        assert face.save(tmp_path / f"face.{suffix}").stat().st_size > 1000
-    facts = face.to_dict()
-    assert facts["box"] == [28, 13, 92, 77] and len(facts["landmarks_2d"]) == 68
-    assert {"pitch", "yaw", "roll", "scale", "translation"} <= facts["pose"].keys()
-    assert len(facts["identity"]) == 4 and facts["model"] == "tiny"

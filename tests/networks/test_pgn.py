@@ -100,6 +100,7 @@ def test_gradient_passes_through_the_solved_pose():
     assert all(torch.isfinite(g).all() and g.abs().sum() > 0 for g in grads)
 
 
+@pytest.mark.slow
 def test_can_fit_one_face():
     """A few steps of Adam bring map, solved pose and posed model to given landmarks."""
     model = tiny_model()
@@ -169,6 +170,7 @@ def test_compile():
         torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-3)
 
 
+@pytest.mark.kit
 def test_another_model(kit):
     from pgnface.morphable import load_model
 

@@ -116,6 +116,7 @@ def test_a_video(tiny_network, tmp_path, capsys):
         reconstruct_files([tmp_path / "broken.avi"], out, checkpoint=tiny_network)
 
 
+@pytest.mark.kit
 def test_a_video_that_ends_early(kit, tiny_network, tmp_path, capsys):
     clip = kit / "samples" / "talking_head.mp4"
     summary = reconstruct_files(
@@ -131,7 +132,10 @@ def test_bad_boxes(photo, tiny_network, box):
         reconstruct(photo, checkpoint=tiny_network, box=box)
 
 
-@pytest.mark.parametrize("array", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3))])
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)],
+)
 def test_bad_arrays(tiny_network, array):
     with pytest.raises(ValueError, match="photo must be a"):
         reconstruct(array, checkpoint=tiny_network, box=BOX)

@@ -140,6 +140,7 @@ def interrupted_process(folder: Path, number: int, after: int) -> tuple[int, str
     return process.wait(timeout=60), rest
 
 
+@pytest.mark.slow
 def test_kill_9_loses_only_the_steps_since_the_last_checkpoint(tmp_path):
     code, _ = interrupted_process(tmp_path / "run", signal.SIGKILL, after=5)
     assert code == -signal.SIGKILL
