@@ -43,6 +43,15 @@ class TestContract:
         inputs = make_inputs(vertices=300, triangles=300)
         contract.assert_cuda_matches_cpu(ops.vertex_visibility, inputs)
 
+    @contract.needs_cuda
+    @pytest.mark.cuda
+    def test_cuda_agrees_that_triangles_without_area_face_nobody(self):
+        vertices, _, depth, tolerance = make_inputs(vertices=300)
+        corners = torch.arange(300).reshape(-1, 2)
+        inputs = [vertices, torch.cat([corners, corners[:, 1:]], 1), depth, tolerance]
+        contract.assert_cuda_matches_cpu(ops.vertex_visibility, inputs)
+        assert not ops.vertex_visibility(*contract.cast(inputs, torch.float32, "cuda")).any()
+
 
 def test_the_near_half_of_a_sphere():
     vertices, triangles = meshes.sphere(40, 80)
