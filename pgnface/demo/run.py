@@ -25,7 +25,7 @@ from pgnface.evaluation.synthetic import evaluate_synthetic, held_out_people
 from pgnface.geometry import rotation_distance
 from pgnface.info import collect_info, usable_cores
 from pgnface.morphable import load_model
-from pgnface.networks import NetworkConfig, PoseGuidanceNetwork
+from pgnface.networks import NetworkConfig, PoseGuidanceNetwork, split_prediction
 from pgnface.networks.inference import predict, uncrop
 from pgnface.ops import build_adjacency, vertex_normals
 from pgnface.reconstruction.face import Face, build_faces, draw_faces
@@ -33,7 +33,6 @@ from pgnface.training import LossWeights, MultiframeConfig, Objective, TrainConf
 from pgnface.training.build import build_source
 from pgnface.training.config import WeightedSource
 from pgnface.training.loader import BatchSource, step_loader
-from pgnface.training.objective import split_prediction
 
 # Pictures of the report are this many times as large as what the network sees.
 _ZOOM = 3

@@ -9,7 +9,9 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "PoseGuidanceNetwork": ".pgn",
         "Prediction": ".pgn",
         "build_encoder": ".encoders",
+        "join_predictions": ".pgn",
         "load_encoder_weights": ".encoders",
         "rotation_from_6d": ".heads",
+        "split_prediction": ".pgn",
     },
 )

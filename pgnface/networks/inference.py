@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pgnface.data.cropping import SquareBox, crop, square_box
 from pgnface.geometry import Pose
-from pgnface.networks import PoseGuidanceNetwork, Prediction
+from pgnface.networks import PoseGuidanceNetwork, Prediction, join_predictions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,7 +83,7 @@ def predict(network: PoseGuidanceNetwork, crops: Tensor, batch_size: int = 32) -
     device = network.landmark_offsets.device
     with _evaluating(network):
         parts = [to_cpu(network(chunk.to(device))) for chunk in crops.split(batch_size)]
-    return _concatenate(parts)
+    return join_predictions(parts)
 
 
 @torch.no_grad()
@@ -143,13 +143,3 @@ def _evaluating(network: torch.nn.Module) -> Iterator[None]:
         yield
     finally:
         network.train(was_training)
-
-
-def _concatenate(parts: Sequence[Prediction]) -> Prediction:
-    columns = {
-        name: torch.cat([getattr(part, name) for part in parts])
-        for name in Prediction._fields
-        if name != "pose"
-    }
-    pose = Pose(*(torch.cat(column) for column in zip(*(p.pose for p in parts), strict=True)))
-    return Prediction(**columns, pose=pose)

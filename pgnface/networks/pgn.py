@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -57,6 +58,28 @@ class Prediction(NamedTuple):
     posed_landmarks: Tensor
     annotated_landmarks: Tensor
     posed_annotated_landmarks: Tensor
+
+
+def split_prediction(prediction: Prediction, sizes: Sequence[int]) -> list[Prediction]:
+    """Cut a prediction for concatenated batches into one for each of them."""
+
+    def split(value: Tensor | tuple) -> Sequence:
+        if isinstance(value, Tensor):
+            return value.split(list(sizes))
+        return [type(value)(*parts) for parts in zip(*map(split, value), strict=True)]
+
+    return split(prediction)
+
+
+def join_predictions(predictions: Sequence[Prediction]) -> Prediction:
+    """The inverse of :func:`split_prediction`."""
+
+    def join(values: Sequence) -> Tensor | tuple:
+        if isinstance(values[0], Tensor):
+            return torch.cat(list(values))
+        return type(values[0])(*(join(parts) for parts in zip(*values, strict=True)))
+
+    return join(predictions)
 
 
 class PoseGuidanceNetwork(nn.Module):

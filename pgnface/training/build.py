@@ -76,18 +76,3 @@ def build_validation(config: TrainConfig, network: PoseGuidanceNetwork) -> dict[
         name = kind if kind not in sources else f"{kind}_{len(sources)}"
         sources[name] = build(source, network.model, config.network.image_size)
     return sources
-
-
-def require_writable(folder: Path) -> None:
-    """Make the output folder; fail now rather than at the first checkpoint.
-
-    Raises:
-        OSError: when it cannot be made or written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        raise OSError(f"output folder {folder} cannot be written: {error.strerror}") from error

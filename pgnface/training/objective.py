@@ -25,6 +25,7 @@ from pgnface.losses import (
     shape_gram,
     shape_loss,
 )
+from pgnface.networks import join_predictions
 
 from .config import LossWeights, MultiframeConfig
 
@@ -32,28 +33,6 @@ if TYPE_CHECKING:
     from pgnface.networks import PoseGuidanceNetwork, Prediction
 
 Term = dict[str, Tensor]
-
-
-def split_prediction(prediction: Prediction, sizes: Sequence[int]) -> list[Prediction]:
-    """Cut a prediction for concatenated batches into one for each of them."""
-
-    def split(value: Tensor | tuple) -> Sequence:
-        if isinstance(value, Tensor):
-            return value.split(list(sizes))
-        return [type(value)(*parts) for parts in zip(*map(split, value), strict=True)]
-
-    return split(prediction)
-
-
-def join_predictions(predictions: Sequence[Prediction]) -> Prediction:
-    """The inverse of :func:`split_prediction`."""
-
-    def join(values: Sequence) -> Tensor | tuple:
-        if isinstance(values[0], Tensor):
-            return torch.cat(list(values))
-        return type(values[0])(*(join(parts) for parts in zip(*values, strict=True)))
-
-    return join(predictions)
 
 
 class _Labels(NamedTuple):

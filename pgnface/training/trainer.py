@@ -17,14 +17,15 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor
 
+from pgnface._output import prepare_folder
 from pgnface.data.batch import FaceBatch
+from pgnface.networks import split_prediction
 
 from .build import (
     build_network,
     build_source,
     build_validation,
     find_checkpoint,
-    require_writable,
 )
 from .checkpoint import (
     latest_checkpoint,
@@ -39,7 +40,7 @@ from .ema import ExponentialAverage
 from .failure import report_failure
 from .loader import BatchSource, StepData, step_loader
 from .logging import RunLog, read_history
-from .objective import Objective, split_prediction
+from .objective import Objective
 from .optimizer import build_optimizer
 from .pictures import overlays
 from .schedule import learning_rate_factor
@@ -90,8 +91,9 @@ def train(config: TrainConfig, *, quiet: bool = False) -> TrainResult:
         quiet: no progress on the terminal.
 
     Raises:
-        ValueError: for a configuration that cannot work, or a checkpoint of another one.
-        OSError: when the output folder cannot be written, or data are missing.
+        ValueError: for a configuration that cannot work, a checkpoint of another one, or an output
+            folder that cannot be written.
+        OSError: when data are missing.
         NonFiniteError: when a loss or a gradient is NaN or infinite.
         TrainingInterrupted: after Ctrl-C or SIGTERM, when the step is finished and saved.
     """
@@ -130,7 +132,7 @@ class Trainer:
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
         )
         if self.accelerator.is_main_process:
-            require_writable(self.folder)
+            prepare_folder(self.folder)
         self.network = network if network is not None else build_network(config)
         self.source = source if source is not None else build_source(config, self.network)
         if validation is None:

@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from pgnface.geometry import apply_pose
-from pgnface.networks import Prediction
+from pgnface.networks import Prediction, join_predictions, split_prediction
 from pgnface.training import LossWeights, MultiframeConfig, Objective
-from pgnface.training.objective import join_predictions, split_prediction
 
 from .faces import LabelledSource, tiny_network
 

@@ -221,7 +221,7 @@ def test_an_infinite_gradient_stops_the_run_and_leaves_the_weights(tmp_path):
 
 def test_output_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match=r"output folder .*file/run cannot be written"):
+    with pytest.raises(ValueError, match=r"cannot write to the folder .*file/run"):
         run(tiny_config(tmp_path / "file" / "run"))
 
 
