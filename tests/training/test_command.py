@@ -41,7 +41,7 @@ def test_help_lists_the_presets(capsys):
     ("arguments", "message"),
     [
         (["--config", "absent.yaml"], "absent.yaml is neither a file nor one of the presets"),
-        (["--output", "{file}/run"], "cannot be written"),
+        (["--output", "{file}/run"], "cannot write to the folder"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(tmp_path, capsys, arguments, message):
