@@ -39,6 +39,7 @@ def test_sdist_holds_sources_and_assets(sdist):
         "LICENSE",
         "csrc/bindings.cpp",
         "pgnface/morphable/assets/default.npz",
+        "pgnface/networks/weights/default.safetensors",
     )
     assert not [name for name in expected if name not in names]
     assert not [name for name in names if name.endswith(".so")]

@@ -160,3 +160,18 @@ def test_errors_of_the_command_line(photo, tmp_path, capsys):
     below_a_file = photo / "out"
     error = fails_with(capsys, photo, "--checkpoint", corrupted, "--output", below_a_file)
     assert "cannot write to the folder" in error
+
+
+def test_the_shipped_weights_sit_on_a_photo():
+    data = pytest.importorskip("skimage.data")
+    (face,) = pgnface.reconstruct(data.astronaut(), detector="haar")
+    # Marked by hand, in pixels of a face 85 wide.
+    seen = {"right_eye": (202, 101), "left_eye": (246, 103), "mouth": (222, 146)}
+    found = {
+        "right_eye": face.landmarks[36:42].mean(0),
+        "left_eye": face.landmarks[42:48].mean(0),
+        "mouth": face.landmarks[48:60].mean(0),
+    }
+    for name, (x, y) in seen.items():
+        assert abs(found[name][0] - x) < 6 and abs(found[name][1] - y) < 6, (name, found[name])
+    assert max(map(abs, face.angles)) < 20
