@@ -154,7 +154,7 @@ class Reconstruct:
     detector: Literal["auto", "haar", "face-alignment", "none"] = "auto"
     """Face detector; auto: face-alignment where it and its weights are installed, else Haar."""
     box: tuple[float, float, float, float] | None = None
-    """The face's box x0 y0 x1 y1 in pixels, in place of a detector; to be given after the photos."""
+    """Box x0 y0 x1 y1 of the face in pixels, in place of a detector. Give it after the photos."""
     formats: tuple[Literal["glb", "obj", "ply"], ...] = ("glb", "obj", "ply")
     """Mesh formats."""
     every: int = 10
