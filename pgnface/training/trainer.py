@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,12 +18,7 @@ from pgnface._output import prepare_folder
 from pgnface.data.batch import FaceBatch
 from pgnface.networks import split_prediction
 
-from .build import (
-    build_network,
-    build_source,
-    build_validation,
-    find_checkpoint,
-)
+from .build import build_network, build_source, build_validation, find_checkpoint
 from .checkpoint import (
     latest_checkpoint,
     load_state,
@@ -38,6 +30,7 @@ from .checkpoint import (
 from .config import TrainConfig, save_config
 from .ema import ExponentialAverage
 from .failure import report_failure
+from .interruption import StopRequest, TrainingInterrupted
 from .loader import BatchSource, StepData, step_loader
 from .logging import RunLog, read_history
 from .objective import Objective
@@ -54,10 +47,6 @@ if TYPE_CHECKING:
 _MAX_SKIPPED_UPDATES = 20
 _CALIBRATION_IMAGES = 512
 _SHOWN_SKIPPED = 3
-
-
-class TrainingInterrupted(KeyboardInterrupt):
-    """Training was stopped by a signal, after a checkpoint was written."""
 
 
 @dataclass
@@ -161,7 +150,7 @@ class Trainer:
         )
         for message in messages:
             self.log.message(message)
-        self._signal: int | None = None
+        self._stop_request = StopRequest()
         self._skipped_updates = 0
         self._held_out: dict[str, list[FaceBatch]] | None = None
         self._calibration: list[FaceBatch] | None = None
@@ -178,7 +167,7 @@ class Trainer:
         self._last_step, self._data_seconds = self.step, 0.0
         stopped = False
         try:
-            with self._catch_signals():
+            with self._stop_request:
                 loader = step_loader(
                     self.source,
                     config.batch_size,
@@ -192,11 +181,11 @@ class Trainer:
                     out_of_time = config.max_minutes is not None and (
                         time.monotonic() - started > 60 * config.max_minutes
                     )
-                    stopped = self._agree(out_of_time or self._signal is not None)
+                    stopped = self._agree(out_of_time or bool(self._stop_request))
                     self._after_update(passes[0], last=stopped or self.step == config.steps)
-            if self._signal is not None:
+            if self._stop_request:
                 raise TrainingInterrupted(
-                    f"training stopped by {signal.Signals(self._signal).name} at step {self.step}; "
+                    f"training stopped by {self._stop_request} at step {self.step}; "
                     f"the same command continues from {latest_checkpoint(self.folder)}"
                 )
             self._finish()
@@ -410,21 +399,3 @@ class Trainer:
             return stop
         flag = torch.tensor(float(stop), device=self.accelerator.device)
         return bool(self.accelerator.reduce(flag, "sum") > 0)
-
-    @contextmanager
-    def _catch_signals(self) -> Iterator[None]:
-        """The first Ctrl-C or SIGTERM ends the run after its step, the second one at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def request(number: int, _) -> None:
-            self._signal = number
-            signal.signal(number, previous[number])
-
-        previous = {n: signal.signal(n, request) for n in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
