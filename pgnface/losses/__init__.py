@@ -21,7 +21,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "robust_loss": ".photometric",
         "robust_penalty": ".photometric",
         "rotation_loss": ".pose",
-        "scale_loss": ".pose",
         "shape_gram": ".coefficients",
         "shape_loss": ".coefficients",
         "weighted_mean": ".reduction",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from .reduction import weighted_mean
@@ -14,10 +13,3 @@ def rotation_loss(predicted: Tensor, target: Tensor, weights: Tensor | None = No
     As ``|A - B|^2 / 4``, which is smooth where the angle itself is not (Huynh 2009, metric 5).
     """
     return weighted_mean((predicted - target).square().sum((-1, -2)) / 4, weights)
-
-
-def scale_loss(predicted: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Mean absolute difference of the logarithms of scales ``(...)``."""
-    floor = 1e-6
-    ratio = torch.log(predicted.clamp(min=floor)) - torch.log(target.clamp(min=floor))
-    return weighted_mean(ratio.abs(), weights)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from pgnface.data.cropping import BOX_SCALE
 from pgnface.geometry import Pose, apply_pose, flip_axes, solve_head_pose
 from pgnface.morphable import MorphableModel, UVAtlas
 
@@ -25,10 +26,6 @@ from .heads import (
 # ImageNet's statistics, which public encoder weights expect.
 _PIXEL_MEAN = (0.485, 0.456, 0.406)
 _PIXEL_DEVIATION = (0.229, 0.224, 0.225)
-
-# Longer side of a face's landmark box over the side of its crop: crops are cut 1.35 times as large
-# as that box (pgnface.data.cropping).
-_FACE_FRACTION = 1 / 1.35
 
 
 class Prediction(NamedTuple):
@@ -139,7 +136,7 @@ class PoseGuidanceNetwork(nn.Module):
         low, high = landmarks.amin(0), landmarks.amax(0)
         centre = (low + high) / 2
         centre[2] = landmarks[:, 2].mean()
-        scale = 2 * _FACE_FRACTION / (high - low)[:2].max()
+        scale = 2 / BOX_SCALE / (high - low)[:2].max()
         mean_map = self.atlas.bake((flip_axes(model.mean) - centre) * scale)
         values = {
             "_mean_map": mean_map,
@@ -204,7 +201,7 @@ class PoseGuidanceNetwork(nn.Module):
         """Position map and landmarks in pixels.
 
         The mean face's landmarks are placed exactly and only the displacement is read from the map,
-        which spares them the map's sampling error (1.2 mm on average for 32 pixels).
+        which spares them the map's sampling error.
         """
         linear, shift, displacement = parameters
         size = displacement.shape[-2:]

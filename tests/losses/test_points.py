@@ -150,13 +150,6 @@ class TestPose:
         assert is_minimum(lambda r: losses.rotation_loss(r, target), target)
         assert losses.rotation_loss(target @ turn, target, torch.zeros(2)) == 0
 
-    def test_scale(self):
-        target = torch.rand(4) + 0.5
-        assert is_minimum(lambda s: losses.scale_loss(s, target), target)
-        doubled = losses.scale_loss(2 * target, target)
-        torch.testing.assert_close(doubled, losses.scale_loss(target / 2, target))
-        assert torch.isfinite(losses.scale_loss(torch.zeros(4), target))
-
 
 class TestConsistency:
     def test_identity(self):
@@ -221,4 +214,3 @@ def test_pose_type_is_accepted():
     """Losses take the members of a Pose, whatever its leading dimensions."""
     pose = Pose(torch.ones(2, 3), torch.eye(3).expand(2, 3, 3, 3), torch.zeros(2, 3, 3))
     assert losses.rotation_loss(pose.rotation, pose.rotation, torch.ones(2, 3)) == 0
-    assert losses.scale_loss(pose.scale, pose.scale) == 0
