@@ -9,6 +9,27 @@ import torch
 KIT = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+def pytest_addoption(parser):
+    parser.addoption("--emulated-cuda", metavar="FOLDER", help="see tests/cuda_emulation/README.md")
+    parser.addoption("--deterministic", action="store_true", help="torch's deterministic mode")
+
+
+def pytest_configure(config):
+    if config.getoption("--emulated-cuda"):
+        from tests.cuda_emulation.emulate import emulate_cuda
+
+        emulate_cuda(Path(config.getoption("--emulated-cuda")))
+    torch.use_deterministic_algorithms(config.getoption("--deterministic"))
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--emulated-cuda"):
+        skip = pytest.mark.skip(reason="what the CPU kernels alone do")
+        for item in items:
+            if item.get_closest_marker("cpu_kernels"):
+                item.add_marker(skip)
+
+
 @pytest.fixture(scope="session")
 def kit() -> Path:
     """The folder of the data kit; the test skips where it is absent."""

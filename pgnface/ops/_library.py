@@ -62,27 +62,34 @@ def launch(kernel: str, *arguments: Tensor | int | float | None) -> None:
         TypeError: when no kernel exists for the tensors' device and dtype.
     """
     first = next(a for a in arguments if isinstance(a, Tensor) and a.is_floating_point())
-    device = first.device
-    if device.type == "cuda":
-        if not _C.has_cuda:
-            raise RuntimeError(
-                f"{kernel}: got CUDA tensors, but pgnface was built without CUDA; "
-                "reinstall it with nvcc on the PATH (PGNFACE_CUDA=ON makes that a requirement)"
-            )
-        context = _C.Context(
-            device=device.index,
-            stream=torch.cuda.current_stream(device).cuda_stream,
-            deterministic=torch.are_deterministic_algorithms_enabled(),
+    backend = backend_of(first)
+    if backend == "cuda" and not _C.has_cuda:
+        raise RuntimeError(
+            f"{kernel}: got CUDA tensors, but pgnface was built without CUDA; "
+            "reinstall it with nvcc on the PATH (PGNFACE_CUDA=ON makes that a requirement)"
         )
-    else:
-        context = _C.Context(threads=torch.get_num_threads())
-    function = getattr(_C, f"{kernel}_{device.type}_{_SUFFIX.get(first.dtype)}", None)
+    function = getattr(_C, f"{kernel}_{backend}_{_SUFFIX.get(first.dtype)}", None)
     if function is None:
-        raise TypeError(f"{kernel}: no kernel for {first.dtype} on {device.type}")
+        raise TypeError(f"{kernel}: no kernel for {first.dtype} on {first.device.type}")
     addresses = [
         a.data_ptr() if isinstance(a, Tensor) else 0 if a is None else a for a in arguments
     ]
-    function(*addresses, context)
+    function(*addresses, _context(first.device))
+
+
+def backend_of(tensor: Tensor) -> str:
+    """Which kernels take a tensor: ``"cpu"`` or ``"cuda"``."""
+    return tensor.device.type
+
+
+def _context(device: torch.device) -> _C.Context:
+    if device.type == "cpu":
+        return _C.Context(threads=torch.get_num_threads())
+    return _C.Context(
+        device=device.index,
+        stream=torch.cuda.current_stream(device).cuda_stream,
+        deterministic=torch.are_deterministic_algorithms_enabled(),
+    )
 
 
 def scatter_workspace(target: Tensor) -> Tensor | None:
@@ -91,6 +98,6 @@ def scatter_workspace(target: Tensor) -> Tensor | None:
     Floating-point sums depend on the order of their terms; sums of integers do not. The kernels
     then add in fixed point: one int64 a value, and one for the largest term.
     """
-    if not (target.is_cuda and torch.are_deterministic_algorithms_enabled()):
+    if not (backend_of(target) == "cuda" and torch.are_deterministic_algorithms_enabled()):
         return None
     return target.new_zeros(target.numel() + 1, dtype=torch.int64)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ._checks import prepare, require_shape
-from ._library import launch, register
+from ._library import backend_of, launch, register
 
 # Sums over vertices are taken in at most this many chunks, each a multiple of the kernels' block of
 # vertices, and then added in order: the same bits for any number of threads.
@@ -92,7 +92,7 @@ def _empty_gradients(mean, basis, coefficients, scale, rotation, needs):
 def _backward_kernel(grad, mean, basis, coefficients, scale, rotation, needs):
     gradients = _empty_gradients(mean, basis, coefficients, scale, rotation, needs)
     batch, vertices, count = _sizes(mean, coefficients)
-    block, most_chunks = _BLOCK[mean.device.type], _MOST_CHUNKS[mean.device.type]
+    block, most_chunks = _BLOCK[backend_of(mean)], _MOST_CHUNKS[backend_of(mean)]
     blocks = -(-vertices // block)
     chunk = max(1, -(-blocks // most_chunks)) * block
     chunks = max(1, -(-vertices // chunk))

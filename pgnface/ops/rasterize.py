@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ._checks import prepare, prepare_triangles, require_shape
-from ._library import launch, register, scatter_workspace
+from ._library import backend_of, launch, register, scatter_workspace
 
 
 class Fragments(NamedTuple):
@@ -84,7 +84,8 @@ def _forward_kernel(
 ) -> tuple[Tensor, Tensor, Tensor]:
     barycentrics, depth, triangle_ids = outputs = _outputs(vertices, height, width)
     workspace = None
-    if vertices.is_cuda:  # depth and id of each pixel in one word, and the queue of large triangles
+    if backend_of(vertices) == "cuda":
+        # Depth and id of each pixel in one word, and the queue of large triangles.
         size = vertices.shape[0] * (height * width + triangles.shape[0]) + 1
         workspace = vertices.new_empty(size, dtype=torch.int64)
     launch(

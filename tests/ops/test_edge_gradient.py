@@ -211,6 +211,7 @@ def test_bad_vertices_give_finite_gradients():
     assert torch.isfinite(vertices.grad).all()
 
 
+@pytest.mark.cpu_kernels
 def test_vertex_index_out_of_range():
     op_inputs = torch.rand(1, 4, 4, 1), torch.rand(1, 3, 3, requires_grad=True)
     fragments = ops.Fragments(

@@ -260,6 +260,7 @@ class TestErrors:
             ):
                 ops.rasterize(points, indices, *size)
 
+    @pytest.mark.cpu_kernels
     @pytest.mark.parametrize("bad", [-1, 4, 2**31 - 1, -(2**31)])
     def test_vertex_index_out_of_range(self, bad):
         triangles = torch.tensor([[0, 1, 2], [2, bad, 3]])

@@ -114,6 +114,7 @@ def test_empty(batch, vertices, triangles):
     assert visible.shape == (batch, vertices) and not visible.any()
 
 
+@pytest.mark.cpu_kernels
 def test_errors():
     vertices, depth = torch.rand(1, 4, 3), torch.rand(1, 4, 4)
     with pytest.raises(IndexError, match="vertex_visibility: triangles must hold"):
