@@ -1,92 +1,152 @@
-"""Options, metadata and inputs of the benchmarks."""
+"""Options, axes, metadata and the clock of the benchmarks."""
 
-import itertools
-import platform
-import subprocess
+from __future__ import annotations
 
-import numpy as np
+from typing import NamedTuple
+
 import pytest
 import torch
 
-import pgnface
+from pgnface.bench import clock, machine
+from pgnface.bench.case import Case
+from pgnface.bench.meshes import SIZES
 
-CACHE_BYTES = 96 << 20
+from . import peers
+
+# The default subset and the full grid; an option of the same name replaces either.
+AXES = {
+    "batch": ((1, 16), (1, 4, 16, 64, 256)),
+    "size": ((224,), (112, 224, 512)),
+    "mesh": (("bfm",), ("builtin", "ict", "bfm", "large")),
+}
+MESHES = (*SIZES, "ict")
+
+
+class Place(NamedTuple):
+    """Where a case runs."""
+
+    device: str
+    threads: int
 
 
 def pytest_addoption(parser):
-    parser.addoption("--threads", type=int, default=1, help="CPU threads of the kernels and torch")
+    group = parser.getgroup("pgnface")
+    group.addoption("--grid", choices=("default", "full"), default="default")
+    group.addoption("--batch", type=int, nargs="+", help="batch sizes")
+    group.addoption("--size", type=int, nargs="+", help="sides of the images in pixels")
+    group.addoption("--mesh", choices=MESHES, nargs="+", help="face meshes")
+    group.addoption("--threads", type=int, nargs="+", default=[1], help="CPU threads; 1 2 for both")
+    group.addoption("--device", choices=("cpu", "cuda"), nargs="+", help="default: what there is")
+    group.addoption("--ours", action="store_true", help="leave the peers out")
+
+
+def pytest_configure(config):
+    # Short rounds suffice for medians; both can be given on the command line.
+    config.option.benchmark_max_time = min(float(config.option.benchmark_max_time), 0.5)
+    config.option.benchmark_columns = ["median", "iqr", "rounds"]
+
+
+def pytest_generate_tests(metafunc):
+    config, names = metafunc.config, metafunc.fixturenames
+    full = config.getoption("--grid") == "full"
+    for axis, choices in AXES.items():
+        if axis in names:
+            metafunc.parametrize(axis, config.getoption(f"--{axis}") or choices[full])
+    if "place" in names:
+        devices = config.getoption("--device") or ["cpu"] + ["cuda"] * torch.cuda.is_available()
+        places = [Place("cpu", n) for n in config.getoption("--threads")] * ("cpu" in devices)
+        places += [Place("cuda", 1)] * ("cuda" in devices)
+        ids = [f"cpu{p.threads}" if p.device == "cpu" else "cuda" for p in places]
+        metafunc.parametrize("place", places, ids=ids)
 
 
 def pytest_benchmark_update_machine_info(config, machine_info):
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True)
-    machine_info.update(
-        pgnface=pgnface.__version__,
-        torch=torch.__version__,
-        threads=config.getoption("--threads"),
-        commit=commit.stdout.strip(),
-        processor=platform.processor(),
-    )
-    if torch.cuda.is_available():
-        machine_info.update(device=torch.cuda.get_device_name(), cuda=torch.version.cuda)
+    machine_info.update(machine.describe())
 
 
-@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
-def device(request) -> str:
-    if request.param == "cuda" and not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device")
-    return request.param
+@pytest.fixture
+def model(mesh) -> str:
+    """The face model behind a mesh, a licensed one from the data kit; skips without it."""
+    if mesh != "ict":
+        return "default"
+    path = peers.KIT / "models" / "ict_face.npz"
+    if not path.exists():
+        pytest.skip("needs the data kit beside the repository")
+    return str(path)
 
 
 @pytest.fixture(autouse=True)
 def threads(request):
+    """The number of threads that the test's place says."""
+    if "place" not in request.fixturenames:
+        yield
+        return
     before = torch.get_num_threads()
-    torch.set_num_threads(request.config.getoption("--threads"))
+    place = request.getfixturevalue("place")
+    if place.device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    torch.set_num_threads(place.threads)
     yield
     torch.set_num_threads(before)
+    if place.device == "cuda":
+        torch.cuda.empty_cache()
 
 
 @pytest.fixture
-def measure(benchmark, device):
-    """``measure(function, *inputs)``: times calls on rotating copies of the inputs."""
+def compare(benchmark, place, request):
+    """``compare(case, implementation, backward)``: times one implementation of a case."""
+    # One table for each set of parameters, with a row for each implementation.
+    parameters = getattr(request.node.callspec, "_idlist", [request.node.callspec.id])
+    implementation = request.node.callspec.params.get("implementation")
+    benchmark.group = "-".join(
+        [request.node.originalname, *(part for part in parameters if part != implementation)]
+    )
 
-    def run(function, *inputs, backward: bool = False):
-        size = sum(t.nbytes for t in inputs if isinstance(t, torch.Tensor))
-        copies = max(1, min(64, CACHE_BYTES // max(size, 1)))
-
-        def copy(value):
-            if not isinstance(value, torch.Tensor):
-                return value
-            return value.detach().to(device, copy=True).requires_grad_(value.requires_grad)
-
-        rotation = itertools.cycle([[copy(v) for v in inputs] for _ in range(copies)])
-
-        def once():
-            arguments = next(rotation)
-            output = function(*arguments)
-            if backward:
-                leaves = [a for a in arguments if isinstance(a, torch.Tensor) and a.requires_grad]
-                torch.autograd.grad(output.sum(), leaves)
-            if device == "cuda":
-                torch.cuda.synchronize()
-
-        benchmark(once)
+    def run(case: Case, implementation: str = "pgnface", backward: bool = False) -> None:
+        if implementation != "pgnface":
+            if request.config.getoption("--ours"):
+                pytest.skip("--ours")
+            if implementation not in case.peers:
+                case.peers[implementation] = peers.find(implementation, case)
+        floor = case.floor(backward)
+        room = machine.available_memory(place.device)
+        if 3 * floor.bytes > room:
+            pytest.skip(f"needs about {3 * floor.bytes / 2**30:.0f} GiB")
+        rotate = machine.rotation_size(place.device)
+        calls = case.calls(implementation, backward=backward, rotate=rotate)
+        note(
+            benchmark,
+            case=case.name,
+            implementation=implementation,
+            backward=backward,
+            group=benchmark.group,
+            device=place.device,
+            threads=place.threads,
+            bytes=floor.bytes,
+            operations=floor.operations,
+        )
+        time_call(benchmark, calls, place)
 
     return run
 
 
-@pytest.fixture(scope="session")
-def face_mesh():
-    """A face of BFM's size in image space at 224 pixels: vertices (35709, 3), triangles."""
-    import trimesh
+def time_call(benchmark, calls, place: Place) -> None:
+    """Time calls; on CUDA each is waited for, and the device's own time is noted beside."""
+    for _ in range(2):  # the first ones make the inputs, load kernels and fill the allocator
+        next(calls)()
+    if place.device == "cuda":
+        torch.cuda.synchronize()
+        timing = clock.time_calls(calls, "cuda", warmup=0)
+        note(benchmark, device_median=timing.median, device_iqr=timing.iqr)
 
-    model = pgnface.load_model()
-    vertices, faces = model.mean.numpy(), model.triangles.numpy()
-    while len(vertices) < 35_709:
-        vertices, faces = trimesh.remesh.subdivide(vertices, faces)
-    # Subdivision appends its new vertices, so cutting the list thins the mesh without holes in
-    # the coarse levels; triangles of dropped vertices go.
-    faces = faces[(faces < 35_709).all(1)]
-    vertices = vertices[:35_709] * [1, -1, -1]
-    low, high = vertices.min(0), vertices.max(0)
-    vertices = (vertices - (low + high) / 2) * (0.9 * 224 / np.ptp(vertices[:, 1])) + 112
-    return torch.tensor(vertices, dtype=torch.float32), torch.tensor(faces, dtype=torch.int32)
+    def once():
+        next(calls)()
+        if place.device == "cuda":
+            torch.cuda.synchronize()
+
+    benchmark(once)
+
+
+def note(benchmark, **facts) -> None:
+    """Facts that go into the JSON beside the times."""
+    benchmark.extra_info.update(facts)

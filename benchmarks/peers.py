@@ -1,0 +1,88 @@
+"""Other people's implementations of the same computation, measured where they are installed.
+
+``pip install ".[bench]"`` brings RoMa. pytorch3d is used where it can be imported, nvdiffrast
+(on PyPI as ``diffrp-nvdiffrast``) on CUDA.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from pgnface.bench.case import Case
+
+KIT = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def find(name: str, case: Case) -> Callable:
+    """A peer's function with the inputs and outputs of the case; skips the test without it."""
+    return {"roma": _roma, "pytorch3d": _pytorch3d, "nvdiffrast": _nvdiffrast}[name](case)
+
+
+def _import(name: str, how: str = ""):
+    return pytest.importorskip(name, reason=f"{name} is missing: {how}", exc_type=ImportError)
+
+
+def _roma(case: Case) -> Callable:
+    roma = _import("roma", "pip install .[bench]")
+
+    def solve(source: Tensor, target: Tensor, weights: Tensor | None = None):
+        rotation, translation, scale = roma.rigid_points_registration(
+            source, target, weights, compute_scaling=True
+        )
+        return scale, rotation, translation
+
+    return solve
+
+
+def _pytorch3d(case: Case) -> Callable:
+    meshes = _import("pytorch3d.renderer.mesh.rasterize_meshes", "build pytorch3d from source")
+    structures = _import("pytorch3d.structures")
+    scene = case.scene
+
+    def rasterize(vertices: Tensor):
+        # Its axes: x to the left and y up in [-1, 1], z into the scene and positive.
+        points = torch.cat((1 - 2 * vertices[..., :2] / scene.size, vertices[..., 2:] + 1e3), -1)
+        triangles = scene.triangles.long().expand(len(vertices), -1, -1)
+        mesh = structures.Meshes(verts=points, faces=triangles)
+        _, depth, barycentrics, _ = meshes.rasterize_meshes(
+            mesh, scene.size, blur_radius=0.0, faces_per_pixel=1, bin_size=0
+        )
+        return barycentrics[..., 0, :2].contiguous(), depth[..., 0].contiguous()
+
+    return rasterize
+
+
+def _nvdiffrast(case: Case) -> Callable:
+    if not case.inputs[0].is_cuda:
+        pytest.skip("nvdiffrast runs on CUDA")
+    dr = _import("nvdiffrast.torch", "pip install diffrp-nvdiffrast")
+    scene, context = case.scene, dr.RasterizeCudaContext()
+    size = [scene.size, scene.size]
+
+    def draw(vertices: Tensor) -> tuple[Tensor, Tensor]:
+        """Clip-space positions of an orthographic camera, and what it rasterizes."""
+        xy, z = 2 * vertices[..., :2] / scene.size - 1, vertices[..., 2:] / (4 * scene.size)
+        positions = torch.cat((xy, z, torch.ones_like(z)), -1)
+        return positions, dr.rasterize(context, positions, scene.triangles, size)[0]
+
+    if case.name == "rasterize":
+
+        def rasterize(vertices: Tensor):
+            drawn = draw(vertices)[1]
+            return drawn[..., :2].contiguous(), drawn[..., 2].contiguous()
+
+        return rasterize
+
+    def render(vertices: Tensor, colors: Tensor) -> Tensor:
+        positions, drawn = draw(vertices)
+        image = dr.interpolate(colors, drawn, scene.triangles)[0]
+        if "edges" in case.name:
+            image = dr.antialias(image, drawn, positions, scene.triangles)
+        return image
+
+    return render

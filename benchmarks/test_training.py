@@ -1,0 +1,29 @@
+"""Self-supervision: the multi-frame loss, and a step of training with its non-network part."""
+
+import itertools
+
+import pytest
+
+from pgnface.bench import steps
+
+from .axes import PASSES
+from .conftest import note, time_call
+
+FRAMES = 2
+
+
+@PASSES
+def test_multiframe_loss(compare, place, mesh, model, batch, size, backward):
+    subjects = max(1, batch // FRAMES)
+    case = steps.multiframe_loss(mesh, subjects, FRAMES, size, device=place.device, model=model)
+    compare(case, backward=backward)
+
+
+@pytest.mark.parametrize("part", ["whole", "outside_network"])
+@pytest.mark.parametrize("encoder, pixels", [("small", 128), ("resnet50", 224)])
+def test_training_step(benchmark, place, encoder, pixels, part):
+    """Sixteen unlabelled images; the issue is the share of what is not encoder, heads or update."""
+    step = steps.training_step(encoder, 16 // FRAMES, FRAMES, pixels, device=place.device)
+    name = f"training step, {encoder} at {pixels}"
+    note(benchmark, case=name, implementation=part, **place._asdict())
+    time_call(benchmark, itertools.repeat(getattr(step, part)), place)

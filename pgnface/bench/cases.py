@@ -1,0 +1,365 @@
+"""A case for every op: inputs of a given size, the floor, and the fastest torch formulation.
+
+Floors count each input as read once and each output as written once, 4 bytes a number unless said
+otherwise, and the operations of the plain formula. ``N`` batch, ``V`` vertices, ``T`` triangles,
+``K`` points, ``P`` coefficients, ``C`` channels, ``S`` the side of the image in pixels.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pgnface import ops
+from pgnface.geometry import flip_axes, rotation_from_angles
+from pgnface.ops import reference
+
+from .case import Case, Floor
+from .meshes import face_mesh
+
+_POSE = 13  # numbers of a scale, a rotation and a translation
+
+
+def evaluate_morphable(
+    batch: int = 16,
+    vertices: int = 35_709,
+    coefficients: int = 144,
+    *,
+    posed: bool = True,
+    basis: torch.dtype = torch.float32,
+    device: str = "cpu",
+) -> Case:
+    """Vertices of a face model, with the pose in the same pass.
+
+    Forward: the basis ``3 V P`` (4 or 2 bytes each), the mean and ``3 N V`` vertices; ``6 N V P``
+    operations, and 18 a vertex for a pose. Backward, to coefficients and pose: basis, mean, the
+    incoming gradient and the posed vertices; the same product once more, transposed, and 36 a
+    vertex for the pose.
+    """
+    generator = torch.Generator().manual_seed(0)
+    mean = torch.randn(vertices, 3, generator=generator).to(device) * 50
+    axes = (torch.randn(coefficients, vertices, 3, generator=generator) / 2).to(device, basis)
+    inputs = [mean, axes, _random(batch, coefficients, device=device).requires_grad_()]
+    if posed:
+        inputs += [t.requires_grad_() for t in _poses(batch, device)]
+    product = 6 * batch * vertices * coefficients
+    constants = mean.nbytes + axes.nbytes + 4 * batch * coefficients
+    per_item = 4 * _POSE * batch if posed else 0
+    result = 12 * batch * vertices
+    return Case(
+        "evaluate_morphable",
+        ops.evaluate_morphable,
+        tuple(inputs),
+        Floor(constants + result + per_item, product + posed * 18 * batch * vertices),
+        Floor(
+            constants + (2 if posed else 1) * result + 2 * per_item + 4 * batch * coefficients,
+            product + posed * 36 * batch * vertices,
+        ),
+        {"torch": _torch_evaluate_morphable},
+    )
+
+
+def solve_pose(
+    count: int = 4096, points: int = 68, *, weighted: bool = False, device: str = "cpu"
+) -> Case:
+    """Similarity fits of ``N`` sets of points.
+
+    Forward: both sets (and weights) are read, 14 numbers a set written; 42 operations a point for
+    means, variances and the covariance, about 400 for the rotation. Backward: the same sets and
+    as many gradients; 36 operations a point beside what is formed again.
+    """
+    source = 60 * _random(count, points, 3, device=device)
+    scale, rotation, translation = _poses(count, device)
+    target = scale[:, None, None] * source @ rotation.transpose(1, 2) + translation[:, None]
+    target = target + 0.02 * _random(count, points, 3, device=device, seed=1)
+    inputs = [source.requires_grad_(), target.requires_grad_()]
+    if weighted:
+        inputs.append((0.5 + torch.rand(count, points, device=device)).requires_grad_())
+    read = sum(t.nbytes for t in inputs)
+    results, operations = 4 * 14 * count, count * (42 * points + 400)
+    return Case(
+        "solve_pose",
+        lambda *points: ops.solve_pose(*points)[:3],
+        tuple(inputs),
+        Floor(read + results, operations),
+        Floor(2 * read + results, operations + 36 * count * points),
+        {"torch": lambda *points: reference.solve_pose(*points)[:3]},
+    )
+
+
+def rasterize(
+    mesh: str = "bfm", batch: int = 16, size: int = 224, *, device: str = "cpu", **options
+) -> Case:
+    """Ids, barycentrics and depth of a face.
+
+    Forward: vertices and triangles are read, 16 bytes a pixel written; about 28 operations a
+    triangle (snapping, area, bounds) and 20 a covered pixel (edges, depth, weights). Backward:
+    vertices, triangles, ids and 12 bytes of gradient a pixel are read, 3 numbers a vertex written;
+    about 60 operations a covered pixel.
+    """
+    scene = Scene(mesh, batch, size, device, **options)
+
+    def run(vertices: Tensor) -> tuple[Tensor, Tensor]:
+        fragments = ops.rasterize(vertices, scene.triangles, size, size)
+        # Depth is infinite where nothing is drawn, but its gradient is of no concern there.
+        return fragments.barycentrics, fragments.depth
+
+    mesh_bytes = scene.vertices.nbytes + scene.triangles.nbytes
+    return Case(
+        "rasterize",
+        run,
+        (scene.vertices.requires_grad_(),),
+        Floor(
+            mesh_bytes + 16 * scene.pixels,
+            28 * batch * len(scene.triangles) + 20 * scene.covered,
+        ),
+        Floor(
+            mesh_bytes + 16 * scene.pixels + scene.vertices.nbytes,
+            60 * scene.covered,
+        ),
+        scene=scene,
+    )
+
+
+def interpolate(
+    mesh: str = "bfm",
+    batch: int = 16,
+    size: int = 224,
+    channels: int = 3,
+    *,
+    device: str = "cpu",
+    **options,
+) -> Case:
+    """Attributes of vertices at the pixels.
+
+    Forward: 12 bytes a pixel of fragments, attributes and triangles are read, ``C`` numbers a pixel
+    written; ``5 C`` operations a covered pixel. Backward: the same and the incoming gradient are
+    read, gradients of attributes and barycentrics written; ``10 C`` operations.
+    """
+    scene = Scene(mesh, batch, size, device, **options)
+    attributes = torch.rand(batch, scene.count, channels, device=device)
+    ids, barycentrics, depth = ops.rasterize(scene.vertices, scene.triangles, size, size)
+
+    def run_with(function):
+        return lambda attributes, barycentrics, ids: function(
+            attributes, scene.triangles, ops.Fragments(ids, barycentrics, depth)
+        )
+
+    read = 12 * scene.pixels + attributes.nbytes + scene.triangles.nbytes
+    values = 4 * channels * scene.pixels
+    return Case(
+        "interpolate",
+        run_with(ops.interpolate),
+        (attributes.requires_grad_(), barycentrics.requires_grad_(), ids),
+        Floor(read + values, 5 * channels * scene.covered),
+        Floor(
+            read + values + attributes.nbytes + barycentrics.nbytes,
+            10 * channels * scene.covered,
+        ),
+        {"torch": run_with(_torch_interpolate)},
+    )
+
+
+def edge_gradient(
+    mesh: str = "bfm",
+    batch: int = 16,
+    size: int = 224,
+    channels: int = 3,
+    *,
+    device: str = "cpu",
+    **options,
+) -> Case:
+    """Gradients of silhouettes.
+
+    Forward: the picture is copied. Backward: picture, its gradient and 16 bytes a pixel of
+    fragments are read, beside vertices and triangles, and 3 numbers a vertex written; about
+    ``20 + 4 C`` operations a covered pixel.
+    """
+    scene = Scene(mesh, batch, size, device, **options)
+    image = torch.rand(batch, size, size, channels, device=device)
+    fragments = ops.rasterize(scene.vertices, scene.triangles, size, size)
+
+    def run_with(function):
+        return lambda image, vertices, *fragments: function(
+            image, vertices, scene.triangles, ops.Fragments(*fragments)
+        )
+
+    return Case(
+        "edge_gradient",
+        run_with(ops.edge_gradient),
+        (image.requires_grad_(), scene.vertices.requires_grad_(), *fragments),
+        Floor(2 * image.nbytes),
+        Floor(
+            2 * image.nbytes
+            + 16 * scene.pixels
+            + 2 * scene.vertices.nbytes
+            + scene.triangles.nbytes,
+            (20 + 4 * channels) * scene.covered,
+        ),
+        {"torch": run_with(reference.edge_gradient)},
+    )
+
+
+def vertex_normals(
+    mesh: str = "bfm", batch: int = 16, size: int = 224, *, device: str = "cpu", **options
+) -> Case:
+    """Normals of vertices.
+
+    Forward: vertices and the triangles around each are read, as many normals written; 24 operations
+    a triangle and 9 a vertex. Backward: the same and the incoming gradient; twice the operations.
+    """
+    scene = Scene(mesh, batch, size, device, **options)
+    adjacency = ops.build_adjacency(scene.triangles, scene.count)
+    topology = sum(t.nbytes for t in adjacency)
+    operations = batch * (24 * len(scene.triangles) + 9 * scene.count)
+    return Case(
+        "vertex_normals",
+        lambda vertices: ops.vertex_normals(vertices, adjacency),
+        (scene.vertices.requires_grad_(),),
+        Floor(2 * scene.vertices.nbytes + topology, operations),
+        Floor(3 * scene.vertices.nbytes + topology, 2 * operations),
+        {"torch": lambda vertices: reference.vertex_normals(vertices, adjacency)},
+    )
+
+
+def vertex_visibility(
+    mesh: str = "bfm", batch: int = 16, size: int = 224, *, device: str = "cpu", **options
+) -> Case:
+    """Which vertices are seen.
+
+    Vertices, triangles and depth are read, one byte a vertex written; 7 operations a triangle and
+    8 a vertex.
+    """
+    scene = Scene(mesh, batch, size, device, **options)
+    depth = ops.rasterize(scene.vertices, scene.triangles, size, size).depth
+
+    def run_with(function):
+        return lambda vertices, depth: function(vertices, scene.triangles, depth)
+
+    return Case(
+        "vertex_visibility",
+        run_with(ops.vertex_visibility),
+        (scene.vertices, depth),
+        Floor(
+            scene.vertices.nbytes + scene.triangles.nbytes + depth.nbytes + batch * scene.count,
+            batch * (7 * len(scene.triangles) + 8 * scene.count),
+        ),
+        None,
+        {"torch": run_with(reference.vertex_visibility)},
+    )
+
+
+def sample_colors(
+    mesh: str = "bfm",
+    batch: int = 16,
+    size: int = 224,
+    channels: int = 3,
+    *,
+    device: str = "cpu",
+    **options,
+) -> Case:
+    """Colours of a picture at the vertices.
+
+    Forward: picture and points are read, ``C`` numbers a vertex written; ``8 + 7 C`` operations a
+    vertex. Backward, to picture and points: the same and the incoming gradient are read, as much
+    as picture and points written; twice the operations.
+    """
+    scene = Scene(mesh, batch, size, device, **options)
+    image = torch.rand(batch, channels, size, size, device=device).requires_grad_()
+    points = scene.vertices.requires_grad_()
+    colors = 4 * channels * batch * scene.count
+    operations = (8 + 7 * channels) * batch * scene.count
+    return Case(
+        "sample_colors",
+        ops.sample_colors,
+        (image, points),
+        Floor(image.nbytes + points.nbytes + colors, operations),
+        Floor(2 * (image.nbytes + points.nbytes) + colors, 2 * operations),
+        {"torch": _torch_sample_colors},
+    )
+
+
+class Scene:
+    """``N`` faces, each turned a little differently, in front of pictures of side ``S``.
+
+    Attributes:
+        vertices: ``(N, V, 3)`` in image space.
+        triangles: ``(T, 3)`` int32.
+        count: ``V``.
+        size: ``S``.
+        pixels: ``N S S``.
+        covered: how many of these the faces cover.
+    """
+
+    def __init__(
+        self, mesh: str, batch: int, size: int, device: str = "cpu", model: str = "default"
+    ) -> None:
+        face, triangles = face_mesh(mesh, model)
+        turn = torch.linspace(-20, 20, batch) if batch > 1 else torch.zeros(1)
+        rotation = rotation_from_angles(torch.stack((turn / 4, turn, turn / 8), -1))
+        centered = flip_axes(face - 0.5) @ rotation.transpose(1, 2)
+        self.vertices = ((flip_axes(centered) + 0.5) * size).contiguous().to(device)
+        self.triangles = triangles.to(device)
+        self.count, self.size = len(face), size
+        self.pixels = batch * size * size
+        self.covered = int(ops.rasterize(self.vertices, self.triangles, size, size).mask.sum())
+
+
+def _random(*shape: int, device: str, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).to(device)
+
+
+def _poses(count: int, device: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Scales, rotations and translations of heads in pictures of 224 pixels."""
+    rotation = rotation_from_angles(20 * _random(count, 3, device="cpu")).to(device)
+    return (
+        torch.full((count,), 0.9, device=device),
+        rotation,
+        torch.full((count, 3), 112.0, device=device),
+    )
+
+
+def _torch_evaluate_morphable(
+    mean: Tensor,
+    basis: Tensor,
+    coefficients: Tensor,
+    scale: Tensor | None = None,
+    rotation: Tensor | None = None,
+    translation: Tensor | None = None,
+) -> Tensor:
+    """Two products of matrices, each with its addition."""
+    flat = basis.flatten(1)
+    if basis.dtype != mean.dtype:  # what half precision offers without a kernel of one's own
+        shape = mean.flatten() + (coefficients.to(basis.dtype) @ flat).to(mean.dtype)
+    else:
+        shape = torch.addmm(mean.flatten(), coefficients, flat)
+    shape = shape.unflatten(1, (-1, 3))
+    if scale is None:
+        return shape
+    linear = (scale[:, None, None] * rotation).transpose(1, 2)
+    return torch.baddbmm(translation[:, None], shape, linear)
+
+
+def _torch_interpolate(attributes: Tensor, triangles: Tensor, fragments: ops.Fragments) -> Tensor:
+    """A weighted bag of rows for each pixel; its backward is slower than that of a gather."""
+    if torch.is_grad_enabled():
+        return reference.interpolate(attributes, triangles, fragments)
+    ids, barycentrics, _ = fragments
+    weights = torch.cat((barycentrics, 1 - barycentrics.sum(-1, keepdim=True)), -1)
+    first = torch.arange(len(ids), device=ids.device)[:, None, None, None] * attributes.shape[1]
+    rows = triangles.long()[ids.long().clamp(min=0)] + first
+    values = F.embedding_bag(
+        rows.flatten(0, 2),
+        attributes.flatten(0, 1),
+        per_sample_weights=(weights * (ids >= 0)[..., None]).flatten(0, 2),
+        mode="sum",
+    )
+    return values.unflatten(0, ids.shape)
+
+
+def _torch_sample_colors(image: Tensor, points: Tensor) -> Tensor:
+    size = points.new_tensor(image.shape[:1:-1])
+    grid = points[:, :, None, :2] * (2 / size) - 1
+    sampled = F.grid_sample(image, grid, padding_mode="border", align_corners=False)
+    return sampled[..., 0].transpose(1, 2)

@@ -1,0 +1,226 @@
+"""Cases for what the ops are composed to: rendering, self-supervision, training, inference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from pgnface import ops
+
+from . import cases
+from .case import Case, Floor
+
+if TYPE_CHECKING:
+    from pgnface.networks import PoseGuidanceNetwork
+
+
+def render(
+    mesh: str = "bfm",
+    batch: int = 16,
+    size: int = 224,
+    *,
+    edges: bool = False,
+    device: str = "cpu",
+    **options,
+) -> Case:
+    """Rasterize and interpolate three colours, with ``edges`` the gradients of silhouettes too.
+
+    The floor is the sum of the ops'. Gradients go to vertices and colours.
+    """
+    scene = cases.Scene(mesh, batch, size, device, **options)
+    colors = torch.rand(batch, scene.count, 3, device=device)
+
+    def run(vertices: Tensor, colors: Tensor) -> Tensor:
+        fragments = ops.rasterize(vertices, scene.triangles, size, size)
+        image = ops.interpolate(colors, scene.triangles, fragments)
+        if edges:
+            image = ops.edge_gradient(image, vertices, scene.triangles, fragments)
+        return image
+
+    parts = [cases.rasterize, cases.interpolate] + [cases.edge_gradient] * edges
+    parts = [part(mesh, batch, size, device=device, **options) for part in parts]
+    return Case(
+        "render with edges" if edges else "render",
+        run,
+        (scene.vertices.requires_grad_(), colors.requires_grad_()),
+        *_sums(parts),
+        scene=scene,
+    )
+
+
+def multiframe_loss(
+    mesh: str = "bfm",
+    subjects: int = 8,
+    frames: int = 2,
+    size: int = 224,
+    *,
+    device: str = "cpu",
+    **options,
+) -> Case:
+    """The photometric loss between frames of a person: colours swapped, rendered and compared.
+
+    The floor is the sum of the ops' (those after the swap run on ``F (F - 1)`` pictures a person),
+    and of what robust and census terms read. Gradients go to the vertices.
+    """
+    from pgnface.losses import multiframe_photometric_loss
+
+    scene = cases.Scene(mesh, subjects * frames, size, device, **options)
+    adjacency = ops.build_adjacency(scene.triangles, scene.count)
+    vertices = scene.vertices.unflatten(0, (subjects, frames))
+    images = _smooth_images(subjects * frames, size, device).unflatten(0, (subjects, frames))
+
+    def run(images: Tensor, vertices: Tensor) -> Tensor:
+        terms = multiframe_photometric_loss(images, vertices, adjacency)
+        return terms.robust + terms.census
+
+    pairs = subjects * frames * (frames - 1)
+    one_each = [cases.rasterize, cases.vertex_normals, cases.vertex_visibility, cases.sample_colors]
+    parts = [case(mesh, subjects * frames, size, device=device, **options) for case in one_each]
+    parts.append(cases.interpolate(mesh, pairs, size, 4, device=device, **options))
+    parts.append(cases.edge_gradient(mesh, pairs, size, device=device, **options))
+    forward, backward = _sums(parts)
+    pictures = 2 * 12 * pairs * size * size
+    return Case(
+        "multi-frame loss",
+        run,
+        (images, vertices.detach().requires_grad_()),
+        forward + Floor(pictures),
+        backward + Floor(pictures),
+    )
+
+
+class TrainingStep(NamedTuple):
+    """A step of self-supervised training, as calls to be timed.
+
+    Attributes:
+        whole: network, objective, gradients, clipping, AdamW and the average of the weights.
+        outside_network: of that, what is neither encoder nor head nor their update: landmarks,
+            pose, geometry, losses, and the gradients of all of it.
+    """
+
+    whole: Callable[[], None]
+    outside_network: Callable[[], None]
+
+
+def training_step(
+    encoder: str = "resnet50",
+    subjects: int = 8,
+    frames: int = 2,
+    size: int = 224,
+    *,
+    device: str = "cpu",
+    model: str = "default",
+) -> TrainingStep:
+    """A step on unlabelled frames, with all the terms that need no label, for every subject."""
+    from pgnface.data.batch import FaceBatch
+    from pgnface.networks import split_prediction
+    from pgnface.training import (
+        ExponentialAverage,
+        LossWeights,
+        MultiframeConfig,
+        Objective,
+        TrainConfig,
+    )
+    from pgnface.training.optimizer import build_optimizer
+
+    network = _network(encoder, size, model, device).train()
+    images = _smooth_images(subjects * frames, size, device)
+    batch = FaceBatch.create(
+        images.unflatten(0, (subjects, frames)),
+        identity_count=network.model.identity_count,
+        expression_count=network.model.expression_count,
+    ).to(device)
+    weights = LossWeights(photometric=1.0, census=1.0, consistency=0.01, equivariance=0.1)
+    objective = Objective(network, weights, MultiframeConfig(subjects=subjects))
+    optimizer = build_optimizer(network, TrainConfig())
+    average = ExponentialAverage(network, 0.999)
+    heads = {name: value for name, value in network.named_children() if name.endswith("_head")}
+
+    def loss() -> Tensor:
+        predictions = split_prediction(network(images), [len(images)])
+        return objective([batch], predictions)["total"]
+
+    def whole() -> None:
+        loss().backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        average.update(network)
+
+    with torch.no_grad():
+        code = network.code_head(network.encoder(images))
+        results = {name: head(code) for name, head in heads.items() if name != "code_head"}
+    constants = {name: _Constant(result) for name, result in results.items()}
+    constants |= {"encoder": _Constant(code), "code_head": _Constant(code)}
+    layers = heads | {"encoder": network.encoder}
+
+    def outside_network() -> None:
+        """The step with layers that return constants which take gradients."""
+        for name, constant in constants.items():
+            setattr(network, name, constant)
+        try:
+            loss().backward()
+        finally:
+            for name, layer in layers.items():
+                setattr(network, name, layer)
+
+    return TrainingStep(whole, outside_network)
+
+
+def inference(
+    encoder: str = "small",
+    batch: int = 16,
+    size: int = 128,
+    *,
+    device: str = "cpu",
+    model: str = "default",
+) -> Case:
+    """From face crops to posed vertices, without gradients. Its floor is not counted."""
+    network = _network(encoder, size, model, device).eval()
+
+    def run(images: Tensor) -> Tensor:
+        return network.vertices(network(images))
+
+    return Case("inference", run, (_smooth_images(batch, size, device),), Floor())
+
+
+class _Constant(nn.Module):
+    """A layer that returns the same tensors whatever comes; they take gradients."""
+
+    def __init__(self, result: Tensor | tuple) -> None:
+        super().__init__()
+        parts = [result] if isinstance(result, Tensor) else list(result)
+        parts = [part.detach().clone().requires_grad_() for part in parts]
+        self.result = parts[0] if isinstance(result, Tensor) else _like(result, parts)
+
+    def forward(self, *_: Tensor) -> Tensor | tuple:
+        return self.result
+
+
+def _like(value: tuple, parts: list[Tensor]) -> tuple:
+    return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+
+
+def _network(encoder: str, size: int, model: str, device: str) -> PoseGuidanceNetwork:
+    from pgnface.morphable import load_model
+    from pgnface.networks import NetworkConfig, PoseGuidanceNetwork
+
+    torch.manual_seed(0)
+    config = NetworkConfig(encoder=encoder, image_size=size)
+    return PoseGuidanceNetwork(load_model(model), config).to(device)
+
+
+def _smooth_images(count: int, size: int, device: str) -> Tensor:
+    """Pictures ``(N, 3, S, S)`` that vary slowly, as skin does."""
+    coarse = torch.rand(count, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    return nn.functional.interpolate(coarse, (size, size), mode="bicubic").clamp(0, 1).to(device)
+
+
+def _sums(parts: list[Case]) -> tuple[Floor, Floor]:
+    forward, backward = Floor(), Floor()
+    for part in parts:
+        forward, backward = forward + part.forward, backward + (part.backward or Floor())
+    return forward, backward
