@@ -6,6 +6,7 @@
 #include <string>
 #include <type_traits>
 
+#include "census_distance/census_distance.h"
 #include "common/context.h"
 #include "edge_gradient/edge_gradient.h"
 #include "evaluate_morphable/evaluate_morphable.h"
@@ -71,6 +72,8 @@ PYBIND11_MODULE(_C, module) {
            py::arg("threads") = 1, py::arg("device") = -1, py::arg("stream") = 0,
            py::arg("deterministic") = true);
 
+  PGNFACE_BIND(census_distance_forward)
+  PGNFACE_BIND(census_distance_backward)
   PGNFACE_BIND(edge_gradient_backward)
   PGNFACE_BIND(evaluate_morphable_forward)
   PGNFACE_BIND(evaluate_morphable_backward)

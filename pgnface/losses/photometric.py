@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pgnface.ops import census_distance
+
 from .reduction import weighted_mean
 
 # ITU-R BT.601 luma.
@@ -66,9 +68,7 @@ def census_loss(
 ) -> Tensor:
     """Soft Hamming distance of soft census transforms, in [0, 1).
 
-    A pixel is described by the signs of its differences to its neighbours (Zabih and Woodfill,
-    ECCV 1994), which no change of brightness or gain alters; both steps are made smooth as in
-    UnFlow (Meister et al., AAAI 2018): ``d / sqrt(contrast^2 + d^2)`` and ``e^2 / (0.1 + e^2)``.
+    No change of brightness or gain alters it; see :func:`pgnface.ops.census_distance`.
 
     Args:
         image: ``(N, C, H, W)`` in [0, 1], grey or RGB.
@@ -78,10 +78,11 @@ def census_loss(
         contrast: differences of intensity well below it count as equal. UnFlow's value is 0.0035;
             a larger one forgives the noise of video frames.
     """
-    difference = _census(image, radius, contrast) - _census(target, radius, contrast)
-    squared = difference.square()
-    distance = (squared / (0.1 + squared)).mean(1)
-    return weighted_mean(distance, census_mask(image, mask, radius))
+    weights = census_mask(image, mask, radius)
+    distance = census_distance(
+        _grey(image), _grey(target), weights, radius=radius, contrast=contrast
+    )
+    return weighted_mean(distance, weights)
 
 
 def census_mask(image: Tensor, mask: Tensor | None, radius: int) -> Tensor:
@@ -92,13 +93,8 @@ def census_mask(image: Tensor, mask: Tensor | None, radius: int) -> Tensor:
     return 1 - F.max_pool2d(outside[:, None], 2 * radius + 1, stride=1)[:, 0]
 
 
-def _census(image: Tensor, radius: int, contrast: float) -> Tensor:
-    """Soft signs ``(N, K, H, W)`` of the neighbours' differences to each pixel."""
-    grey = image
-    if image.shape[1] == 3:
-        grey = sum(w * channel for w, channel in zip(_GREY, image.split(1, dim=1), strict=True))
-    side = 2 * radius + 1
-    height, width = grey.shape[2:]
-    neighbours = F.unfold(F.pad(grey, [radius] * 4, mode="replicate"), side)
-    difference = neighbours.unflatten(-1, (height, width)) - grey
-    return difference * torch.rsqrt(contrast**2 + difference.square())
+def _grey(image: Tensor) -> Tensor:
+    """``(N, H, W)`` of grey or RGB images."""
+    if image.shape[1] == 1:
+        return image[:, 0]
+    return sum(w * channel for w, channel in zip(_GREY, image.unbind(1), strict=True))

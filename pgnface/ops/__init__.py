@@ -6,6 +6,7 @@ gives the same bits for any number of them. See docs/ops.md for the conventions.
 """
 
 from .adjacency import Adjacency, build_adjacency
+from .census_distance import census_distance
 from .edge_gradient import edge_gradient
 from .evaluate_morphable import evaluate_morphable
 from .interpolate import interpolate
@@ -20,6 +21,7 @@ __all__ = [
     "Fragments",
     "Similarity",
     "build_adjacency",
+    "census_distance",
     "edge_gradient",
     "evaluate_morphable",
     "interpolate",

@@ -35,6 +35,31 @@ def sample_colors(image: Tensor, points: Tensor) -> Tensor:
     return (top * (1 - fy) + bottom * fy) * finite[..., None]
 
 
+def census_distance(
+    image: Tensor,
+    target: Tensor,
+    mask: Tensor | None = None,
+    *,
+    radius: int = 2,
+    contrast: float = 0.02,
+) -> Tensor:
+    """Twin of :func:`pgnface.ops.census_distance`."""
+    side = 2 * radius + 1
+
+    def signs(brightness: Tensor) -> Tensor:  # (N, side^2, h, w) of the pixels with a whole window
+        windows = brightness.unfold(1, side, 1).unfold(2, side, 1).flatten(3).movedim(-1, 1)
+        difference = windows - windows[:, side * side // 2 : side * side // 2 + 1]
+        return difference / torch.sqrt(contrast**2 + difference.square())
+
+    if min(image.shape[1:]) < side:
+        return torch.zeros_like(image)
+    squared = (signs(image) - signs(target)).square()
+    # The centre is no neighbour of itself; its term is zero.
+    distance = (squared / (0.1 + squared)).sum(1) / (side * side - 1)
+    distance = torch.nn.functional.pad(distance, [radius] * 4)
+    return distance if mask is None else torch.where(mask > 0, distance, 0)
+
+
 def evaluate_morphable(
     mean: Tensor,
     basis: Tensor,
