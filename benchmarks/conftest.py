@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import pytest
@@ -28,6 +29,9 @@ class Place(NamedTuple):
     device: str
     threads: int
 
+    def __str__(self) -> str:
+        return "cuda" if self.device == "cuda" else f"cpu{self.threads}"
+
 
 def pytest_addoption(parser):
     group = parser.getgroup("pgnface")
@@ -53,15 +57,33 @@ def pytest_generate_tests(metafunc):
         if axis in names:
             metafunc.parametrize(axis, config.getoption(f"--{axis}") or choices[full])
     if "place" in names:
-        devices = config.getoption("--device") or ["cpu"] + ["cuda"] * torch.cuda.is_available()
-        places = [Place("cpu", n) for n in config.getoption("--threads")] * ("cpu" in devices)
-        places += [Place("cuda", 1)] * ("cuda" in devices)
-        ids = [f"cpu{p.threads}" if p.device == "cpu" else "cuda" for p in places]
-        metafunc.parametrize("place", places, ids=ids)
+        metafunc.parametrize("place", places_of(config), ids=str)
+
+
+def places_of(config) -> list[Place]:
+    """Where the options say that everything runs."""
+    devices = config.getoption("--device") or ["cpu"] + ["cuda"] * torch.cuda.is_available()
+    places = [Place("cpu", n) for n in config.getoption("--threads")] * ("cpu" in devices)
+    return places + [Place("cuda", 1)] * ("cuda" in devices)
 
 
 def pytest_benchmark_update_machine_info(config, machine_info):
     machine_info.update(machine.describe())
+    if not config.getoption("benchmark_json"):
+        return
+    limits = machine_info["limits"] = {}
+    for place in places_of(config):
+        with threads_set(place.threads):
+            limits[str(place)] = machine.measure_limits(place.device)._asdict()
+
+
+@contextmanager
+def threads_set(count: int):
+    """Within the block torch and the kernels have so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -81,13 +103,11 @@ def threads(request):
     if "place" not in request.fixturenames:
         yield
         return
-    before = torch.get_num_threads()
     place = request.getfixturevalue("place")
     if place.device == "cuda" and not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
-    torch.set_num_threads(place.threads)
-    yield
-    torch.set_num_threads(before)
+    with threads_set(place.threads):
+        yield
     if place.device == "cuda":
         torch.cuda.empty_cache()
 
@@ -120,8 +140,7 @@ def compare(benchmark, place, request):
             implementation=implementation,
             backward=backward,
             group=benchmark.group,
-            device=place.device,
-            threads=place.threads,
+            place=str(place),
             bytes=floor.bytes,
             operations=floor.operations,
         )

@@ -33,7 +33,7 @@ def table(result: dict) -> list[str]:
     for entry in result["benchmarks"]:
         facts = entry["extra_info"]
         if "implementation" in facts:
-            group = facts.get("group") or f"{facts['case']} {facts['device']}{facts['threads']}"
+            group = facts.get("group") or f"{facts['case']} {facts['place']}"
             groups[group][facts["implementation"]] = entry
     limits = result["machine_info"].get("limits", {})
     lines = [
@@ -63,7 +63,7 @@ def seconds(entry: dict) -> tuple[float, float]:
 
 def share_of_limit(facts: dict, limits: dict, time: float) -> str:
     """The least possible time over the measured one, and what bounds it."""
-    limit = limits.get(f"{facts['device']}{facts['threads']}")
+    limit = limits.get(facts["place"])
     if limit is None or not facts.get("bytes"):
         return ""
     least = {

@@ -27,5 +27,5 @@ def test_solve_pose(compare, place, count, weighted, implementation, backward):
 def test_call_overhead(benchmark, place):
     """The same call with nothing to do: what one fit is compared with."""
     nothing = torch.rand(0, 68, 3, device=place.device)
-    note(benchmark, case="solve_pose call overhead", implementation="pgnface", **place._asdict())
+    note(benchmark, case="solve_pose call overhead", implementation="pgnface", place=str(place))
     time_call(benchmark, itertools.repeat(lambda: ops.solve_pose(nothing, nothing)), place)

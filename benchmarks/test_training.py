@@ -25,5 +25,5 @@ def test_training_step(benchmark, place, encoder, pixels, part):
     """Sixteen unlabelled images; the issue is the share of what is not encoder, heads or update."""
     step = steps.training_step(encoder, 16 // FRAMES, FRAMES, pixels, device=place.device)
     name = f"training step, {encoder} at {pixels}"
-    note(benchmark, case=name, implementation=part, **place._asdict())
+    note(benchmark, case=name, implementation=part, place=str(place))
     time_call(benchmark, itertools.repeat(getattr(step, part)), place)

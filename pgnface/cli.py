@@ -175,6 +175,26 @@ class Reconstruct:
 
 
 @dataclass
+class Bench:
+    """Time every kernel and composed step on this machine, beside torch, and say how far from the
+    machine's limit it is. Takes less than a minute."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to run; auto: the GPU where it can be used."""
+    threads: int | None = None
+    """CPU threads; default: those of torch."""
+    batch: int = 16
+    """Faces in one call."""
+    json: bool = False
+    """Print the numbers and the machine's description as JSON and nothing else."""
+
+    def run(self) -> None:
+        from pgnface.bench import run_bench
+
+        run_bench(self.device, threads=self.threads, batch=self.batch, as_json=self.json)
+
+
+@dataclass
 class Train:
     """Train a network on a configuration; `pgnface train --help` lists its settings."""
 
@@ -193,6 +213,7 @@ Command = (
     | Annotated[Train, subcommand("train")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Reconstruct, subcommand("reconstruct")]
+    | Annotated[Bench, subcommand("bench")]
 )
 
 

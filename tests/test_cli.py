@@ -6,7 +6,7 @@ import pytest
 
 from pgnface import _lazy, cli
 
-VERBS = ["info", "demo", "evaluate", "reconstruct"]
+VERBS = ["info", "demo", "evaluate", "reconstruct", "bench"]
 HEAVY = ("torch", "cv2", "scipy", "matplotlib", "trimesh", "accelerate")
 
 
@@ -27,6 +27,7 @@ def test_help_lists_the_verbs():
 def test_the_command_line_imports_nothing_heavy():
     code = (
         "import sys, pgnface.cli, pgnface.evaluation, pgnface.data, pgnface.training\n"
+        "import pgnface.bench\n"
         f"print([name for name in {HEAVY} if name in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 
+MOST_REPEATS = 2000
 _HEAD_START = 2_000_000  # clock cycles, about a millisecond: longer than the host takes to launch
 
 
@@ -49,17 +50,17 @@ def time_calls(
         calls: an endless iterator.
         device: on which they run.
         budget: seconds of measured time.
-        least: repeats even when the budget is spent.
+        least: repeats when one takes long, as far as four budgets reach.
         warmup: untimed calls first.
     """
     for _ in range(warmup):
         next(calls)()
     once = _on_device if device == "cuda" else _on_host
     seconds: list[float] = []
-    while len(seconds) < least or sum(seconds) < budget:
+    spent = 0.0
+    while len(seconds) < MOST_REPEATS and spent < (budget if len(seconds) >= least else 4 * budget):
         seconds.append(once(next(calls)))
-        if len(seconds) >= 2000:
-            break
+        spent += seconds[-1]
     return Timing.of(seconds)
 
 
