@@ -4,11 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..geometry import Pose
+
+
+class KnownLabels(NamedTuple):
+    """Which labels some subject or frame of a batch has, as plain bools.
+
+    A loss that asked the labels themselves would wait for the GPU.
+
+    Attributes:
+        landmarks: some coordinate of a landmark.
+        annotated: landmarks in the style of a data set's annotation.
+        coefficients: identity, expression and the exact pose.
+        no_coefficients: a subject *without* them.
+        rotation: a head's rotation against the face model's own frontal view.
+        same_image: frames that are crops of one photo.
+        different_images: frames that are not.
+    """
+
+    landmarks: bool
+    annotated: bool
+    coefficients: bool
+    no_coefficients: bool
+    rotation: bool
+    same_image: bool
+    different_images: bool
+
+    @classmethod
+    def of(cls, batch: FaceBatch) -> KnownLabels:
+        """Look at the labels of a batch."""
+        own_frontal = batch.pose_weight * ~batch.annotated[:, None]
+        answers = (
+            batch.landmark_weights > 0,
+            batch.annotated,
+            batch.coefficient_weight > 0,
+            batch.coefficient_weight == 0,
+            own_frontal > 0,
+            batch.same_image,
+            ~batch.same_image,
+        )
+        return cls(*torch.stack([answer.any() for answer in answers]).tolist())
+
+    @classmethod
+    def any(cls, several: Sequence[KnownLabels]) -> KnownLabels:
+        """What some of several batches have."""
+        return cls(*map(any, zip(*several, strict=True)))
 
 
 @dataclass
@@ -51,6 +96,7 @@ class FaceBatch:
     warp: Tensor
     same_image: Tensor
     names: list[str] = field(default_factory=list)
+    _known: KnownLabels | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.image.dim() != 5 or self.image.shape[2] != 3:
@@ -130,6 +176,13 @@ class FaceBatch:
         """The crops as one stack ``(B * F, 3, S, S)``, subject by subject."""
         return self.image.flatten(0, 1)
 
+    @property
+    def known(self) -> KnownLabels:
+        """Which labels there are. A moved batch remembers what it held when it was moved, so that
+        nobody waits for a GPU.
+        """
+        return self._known or KnownLabels.of(self)
+
     def to(self, *args, **kwargs) -> FaceBatch:
         """The batch moved, as :meth:`torch.Tensor.to` moves a tensor (device, ``non_blocking``)."""
         return self._map(lambda tensor: tensor.to(*args, **kwargs))
@@ -140,10 +193,12 @@ class FaceBatch:
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> FaceBatch:
         changed = {name: function(getattr(self, name)) for name in _TENSORS}
-        return replace(self, pose=Pose(*map(function, self.pose)), **changed)
+        moved = replace(self, pose=Pose(*map(function, self.pose)), **changed)
+        moved._known = self.known
+        return moved
 
 
-_TENSORS = [entry.name for entry in fields(FaceBatch) if entry.name not in ("pose", "names")]
+_TENSORS = [entry.name for entry in fields(FaceBatch) if entry.type == "Tensor"]
 
 
 def concatenate(batches: Sequence[FaceBatch]) -> FaceBatch:

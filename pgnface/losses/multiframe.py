@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import permutations
 from typing import NamedTuple
 
 import torch
@@ -66,7 +65,7 @@ def multiframe_photometric_loss(
         images: ``(B, F, 3, H, W)`` in [0, 1]: F frames of each person.
         vertices: ``(B, F, V, 3)`` in image space of these frames.
         adjacency: of the face model.
-        weights: ``(B,)`` of the persons; 0 leaves one out.
+        weights: ``(B,)`` of the persons; 0 (or False) leaves one out.
         vertex_mask: ``(V,)`` bool, the vertices whose colours may be compared (such as skin, but
             not eyes); all when missing.
         tolerance: pixels by which a vertex may lie behind the z-buffer and still be seen.
@@ -167,7 +166,9 @@ def match_illumination(image: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 
 def _pairs(persons: int, frames: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Indices of source and target frames in a stack of ``persons * frames``."""
-    pairs = torch.tensor(list(permutations(range(frames), 2)), device=device)
-    first = torch.arange(persons, device=device)[:, None, None] * frames
-    source, target = (pairs + first).flatten(0, 1).unbind(-1)
-    return source, target
+    # Made where they are needed: a copy from the host would make the GPU wait.
+    source = torch.arange(frames, device=device).repeat_interleave(frames - 1)
+    target = torch.arange(frames - 1, device=device).repeat(frames)
+    target = target + (target >= source)
+    first = torch.arange(persons, device=device)[:, None] * frames
+    return (first + source).flatten(), (first + target).flatten()

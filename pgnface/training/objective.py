@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from pgnface.data.batch import FaceBatch
+from pgnface.data.batch import FaceBatch, KnownLabels
 from pgnface.losses import (
     coefficient_loss,
     coefficient_prior,
@@ -67,6 +67,10 @@ class _Labels(NamedTuple):
             rotation_weight=batch.pose_weight.flatten(),
         )
 
+    @classmethod
+    def of_all(cls, batches: Sequence[FaceBatch]) -> _Labels:
+        return cls(*map(torch.cat, zip(*map(cls.of, batches), strict=True)))
+
 
 class Objective:
     """The weighted sum of losses over the batches of a step.
@@ -111,13 +115,14 @@ class Objective:
             The unweighted terms by their name in :class:`LossWeights`, and ``total``, the weighted
             sum. A term that no label of the batches allows is left out.
         """
-        labels = _Labels(*map(torch.cat, zip(*map(_Labels.of, batches), strict=True)))
-        prediction = join_predictions(predictions)
+        labels, prediction = _Labels.of_all(batches), join_predictions(predictions)
+        known = KnownLabels.any([batch.known for batch in batches])
         size = float(batches[0].image.shape[-1])
         terms = {
-            **self._landmarks(labels, prediction, size),
-            **self._dense(labels, prediction, size),
-            **self._coefficients(labels, prediction),
+            **self._landmarks(labels, prediction, known, size),
+            **self._position_map(batches, predictions, size),
+            **self._rotation(labels, prediction, known),
+            **self._coefficients(labels, prediction, known),
             **self._agreement(prediction, size),
             **self._frames(batches, predictions, size, step),
         }
@@ -126,9 +131,11 @@ class Objective:
         total = torch.stack(weighted).sum() if weighted else 0 * prediction.landmarks.sum()
         return {**terms, "total": total}
 
-    def _landmarks(self, labels: _Labels, prediction: Prediction, size: float) -> Term:
+    def _landmarks(
+        self, labels: _Labels, prediction: Prediction, known: KnownLabels, size: float
+    ) -> Term:
         terms = {}
-        if not bool((labels.landmark_weights > 0).any()):
+        if not known.landmarks:
             return terms
         styled = labels.annotated[:, None, None]
         for name, own, annotated in (
@@ -142,36 +149,37 @@ class Objective:
             if getattr(self.weights, name):
                 points = torch.where(styled, annotated, own)
                 terms[name] = landmark_loss(points, labels.landmarks, labels.landmark_weights, size)
-        if self.weights.offset_prior and bool(labels.annotated.any()):
+        if self.weights.offset_prior and known.annotated:
             terms["offset_prior"] = offset_prior(self.network.landmark_offsets)
         return terms
 
-    def _dense(self, labels: _Labels, prediction: Prediction, size: float) -> Term:
-        """Position map and head rotation."""
-        terms = {}
-        known = labels.coefficient_weight > 0
-        if self.weights.position_map and bool(known.any()):
-            with torch.no_grad():
-                pose = type(prediction.pose)(
-                    labels.scale[known], labels.rotation[known], labels.translation[known]
-                )
-                vertices = self.network.model.vertices(
-                    labels.identity[known], labels.expression[known], pose
-                )
-                target = self.network.atlas.bake(vertices)
-            terms["position_map"] = position_map_loss(
-                prediction.position_map[known], target, self._map_weights, size
-            )
+    def _position_map(
+        self, batches: Sequence[FaceBatch], predictions: Sequence[Prediction], size: float
+    ) -> Term:
+        pairs = zip(batches, predictions, strict=True)
+        dense = [pair for pair in pairs if pair[0].known.coefficients]
+        if not dense or not self.weights.position_map:
+            return {}
+        batches, predictions = zip(*dense, strict=True)
+        labels, prediction = _Labels.of_all(batches), join_predictions(predictions)
+        with torch.no_grad():
+            pose = type(prediction.pose)(labels.scale, labels.rotation, labels.translation)
+            vertices = self.network.model.vertices(labels.identity, labels.expression, pose)
+            target = self.network.atlas.bake(vertices)
+        weights = self._map_weights * (labels.coefficient_weight > 0)[:, None, None]
+        return {"position_map": position_map_loss(prediction.position_map, target, weights, size)}
+
+    def _rotation(self, labels: _Labels, prediction: Prediction, known: KnownLabels) -> Term:
+        if not known.rotation or not self.weights.rotation:
+            return {}
         # An annotated rotation is against another model's frontal head.
         weight = labels.rotation_weight * ~labels.annotated
-        if self.weights.rotation and bool((weight > 0).any()):
-            terms["rotation"] = rotation_loss(prediction.pose.rotation, labels.rotation, weight)
-        return terms
+        return {"rotation": rotation_loss(prediction.pose.rotation, labels.rotation, weight)}
 
-    def _coefficients(self, labels: _Labels, prediction: Prediction) -> Term:
+    def _coefficients(self, labels: _Labels, prediction: Prediction, known: KnownLabels) -> Term:
         terms = {}
         weight = labels.coefficient_weight
-        if bool((weight > 0).any()):
+        if known.coefficients:
             for name in ("identity", "expression"):
                 if getattr(self.weights, name):
                     terms[name] = coefficient_loss(
@@ -183,9 +191,9 @@ class Objective:
                 ) + shape_loss(
                     prediction.expression, labels.expression, self._expression_gram, weight
                 )
-        # Where the truth is known there is nothing to believe beforehand.
-        unknown = (weight == 0).to(weight.dtype)
-        if bool((unknown > 0).any()):
+        if known.no_coefficients:
+            # Where the truth is known there is nothing to believe beforehand.
+            unknown = (weight == 0).to(weight.dtype)
             for name in ("identity", "expression"):
                 if getattr(self.weights, f"{name}_prior"):
                     terms[f"{name}_prior"] = coefficient_prior(getattr(prediction, name), unknown)
@@ -229,22 +237,21 @@ class Objective:
             if self.weights.consistency:
                 identity = prediction.identity.unflatten(0, shape)
                 add("consistency", identity_consistency_loss(identity, self._identity_gram))
-            if self.weights.equivariance and bool(batch.same_image.any()):
+            if self.weights.equivariance and batch.known.same_image:
                 landmarks = prediction.landmarks.unflatten(0, shape)
                 add(
                     "equivariance", equivariance_loss(landmarks, batch.warp, batch.same_image, size)
                 )
-            if photometric and due:
+            if photometric and due and batch.known.different_images:
                 for name, value in self._photometric(batch, prediction).items():
                     add(name, value)
         return {name: torch.stack(values).mean() for name, values in collected.items()}
 
     def _photometric(self, batch: FaceBatch, prediction: Prediction) -> Term:
         """Texture swaps between the frames of a few people."""
-        # Crops of one photo show one view: they agree whatever the shape.
-        chosen = (~batch.same_image).nonzero()[: self.multiframe.subjects, 0]
-        if len(chosen) == 0:
-            return {}
+        # Crops of one photo show one view, and agree whatever the shape: others come first.
+        order = batch.same_image.to(torch.uint8).argsort(stable=True)
+        chosen = order[: self.multiframe.subjects]
         shape = (batch.subjects, batch.frames)
 
         def of_chosen(value: Tensor) -> Tensor:
@@ -259,6 +266,7 @@ class Objective:
             batch.image[chosen],
             vertices,
             self.network.model.adjacency,
+            weights=~batch.same_image[chosen],
             vertex_mask=self._skin,
         )
         terms = {"photometric": result.robust, "census": result.census}

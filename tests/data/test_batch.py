@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from pgnface.data.batch import FaceBatch, concatenate
+from pgnface.data.batch import FaceBatch, KnownLabels, concatenate
 from pgnface.geometry import Pose
 
 from .faces import assert_equal, values_of
@@ -113,7 +113,7 @@ def test_concatenate_refuses_what_does_not_fit():
 def test_to_moves_every_tensor():
     moved = random_batch().to("meta", non_blocking=True)
     for name, value in values_of(moved).items():
-        assert name == "names" or value.device.type == "meta", name
+        assert name in ("names", "_known") or value.device.type == "meta", name
     assert moved.names == ["0-0", "0-1"]
 
 
@@ -122,3 +122,25 @@ def test_goes_through_a_loader_and_a_pickle():
     for batch, loaded in zip(batches, DataLoader(batches, batch_size=None), strict=True):
         assert_equal(batch, loaded)
     assert_equal(pickle.loads(pickle.dumps(batches[0])), batches[0])
+
+
+def test_known_labels_survive_a_move():
+    batch = random_batch()
+    batch.coefficient_weight[:] = torch.tensor([0.0, 1.0])
+    batch.landmark_weights[:] = 0
+    batch.annotated[:] = False
+    batch.same_image[:] = True
+    known = batch.known
+    assert known == KnownLabels(
+        landmarks=False,
+        annotated=False,
+        coefficients=True,
+        no_coefficients=True,
+        rotation=True,
+        same_image=True,
+        different_images=False,
+    )
+    assert batch.to("meta").known == known == batch.to("meta").to("meta").known
+    batch.annotated[:] = True  # its rotation is against another frontal head
+    assert batch.known.annotated and not batch.known.rotation
+    assert KnownLabels.any([known, batch.known]).rotation

@@ -2,6 +2,7 @@ from dataclasses import fields, replace
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from pgnface.geometry import apply_pose
 from pgnface.networks import Prediction, join_predictions, split_prediction
@@ -136,3 +137,27 @@ def test_every_parameter_learns_something():
     Objective(network, ALL)(batches, predict(network, *batches))["total"].backward()
     without = [name for name, p in network.named_parameters() if p.grad is None]
     assert not without
+
+
+def test_the_step_never_asks_the_device_for_a_value():
+    """Fake tensors have none to give; on a GPU each question would be a wait."""
+    network = tiny_network()
+    batches = [
+        LabelledSource(frames=2).batch(0, 6),
+        LabelledSource(annotated=True, frames=2).batch(1, 4),
+        LabelledSource(labelled=False, frames=2).batch(2, 4),
+    ]
+    batches[2].same_image[0] = True
+    objective = Objective(network, ALL)
+    expected = set(objective(batches, predict(network, *batches)))
+    assert {"photometric", "equivariance", "position_map", "offset_prior"} < expected
+    batches = [batch.to("cpu") for batch in batches]  # they remember which labels they have
+    with FakeTensorMode(allow_non_fake_inputs=True) as fake:
+        for batch in batches:
+            for field in fields(batch):
+                if field.type == "Tensor":
+                    setattr(batch, field.name, fake.from_tensor(getattr(batch, field.name)))
+            batch.pose = type(batch.pose)(*map(fake.from_tensor, batch.pose))
+        terms = objective(batches, predict(network, *batches))
+        torch.autograd.grad(terms["total"], [*network.parameters()])
+    assert set(terms) == expected
