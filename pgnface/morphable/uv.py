@@ -89,7 +89,7 @@ class UVAtlas(nn.Module):
         uv = self._uv if uv is None else uv
         leading, (channels, height, width) = maps.shape[:-3], maps.shape[-3:]
         images = maps.reshape(-1, channels, height, width)
-        points = (uv * uv.new_tensor((width, height))).to(images.dtype)
+        points = torch.stack((uv[..., 0] * width, uv[..., 1] * height), -1).to(images.dtype)
         values = ops.sample_colors(images, points.expand(len(images), -1, -1))
         return values.reshape(*leading, len(uv), channels)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 COEFFICIENT_COUNT = 9
 # Lambert's cosine kernel in the three bands (their A_l), over pi: what turns radiance into the
 # light that a white diffuse surface sends back.
-_BAND_WEIGHT = (1.0, *[2 / 3] * 3, *[1 / 4] * 5)
+_BAND_WEIGHTS, _BAND_SIZES = (1.0, 2 / 3, 1 / 4), (1, 3, 5)
 
 
 def spherical_harmonics(directions: Tensor) -> Tensor:
@@ -58,8 +58,9 @@ def shade(normals: Tensor, coefficients: Tensor) -> Tensor:
         raise ValueError(
             f"shade: coefficients must have shape (..., 9, C), got {tuple(coefficients.shape)}"
         )
-    weight = coefficients.new_tensor(_BAND_WEIGHT)[:, None]
-    return spherical_harmonics(normals) @ (coefficients * weight)
+    bands = coefficients.split(_BAND_SIZES, dim=-2)
+    weighted = [band * weight for band, weight in zip(bands, _BAND_WEIGHTS, strict=True)]
+    return spherical_harmonics(normals) @ torch.cat(weighted, dim=-2)
 
 
 def ambient_light(color: Tensor) -> Tensor:

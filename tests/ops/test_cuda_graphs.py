@@ -4,6 +4,9 @@ import pytest
 import torch
 
 from pgnface import ops
+from pgnface.geometry import flip_axes, rotation_from_angles
+from pgnface.losses import multiframe_photometric_loss
+from tests.models import tiny_model
 
 from . import contract, meshes
 
@@ -38,8 +41,24 @@ def make_cases():
         image = ops.interpolate(colors, triangles, drawn)
         return ops.edge_gradient(image, vertices, triangles, drawn)
 
+    # Two frames of a person: shape and pose in one pass, then the loss that compares the frames.
+    model = tiny_model().cuda()
+    scale, angles = torch.full((2,), 0.2).cuda(), torch.tensor([[0.0, -15, 0], [0, 15, 0]])
+    center = torch.tensor([WIDTH / 2, HEIGHT / 2, 0]).repeat(2, 1).cuda()
+    frames = model.adjacency, flip_axes(rotation_from_angles(angles), dim=-2).cuda()
+    images = torch.rand(1, 2, 3, HEIGHT, WIDTH, generator=generator).cuda()
+
+    def self_supervision(coefficients, scale, center):
+        adjacency, rotation = frames
+        shape = ops.evaluate_morphable(
+            model.mean, model.basis, coefficients.expand(2, -1), scale, rotation, center
+        )
+        return multiframe_photometric_loss(images, shape[None], adjacency)
+
+    head = [normal(1, len(model.basis)), scale.requires_grad_(), center.requires_grad_()]
     barycentrics = fragments.barycentrics.clone().requires_grad_()
     return {
+        "self_supervision": (self_supervision, head),
         "sample_colors": (ops.sample_colors, [normal(2, 3, HEIGHT, WIDTH), vertices]),
         "evaluate_morphable": (
             ops.evaluate_morphable,
@@ -58,6 +77,7 @@ def make_cases():
 
 
 OPS = [
+    "self_supervision",
     "sample_colors",
     "evaluate_morphable",
     "solve_pose",
