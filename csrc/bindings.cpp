@@ -49,11 +49,23 @@ void bind(py::module_& module, const std::string& name, void (*kernel)(A...)) {
   bind(module, #kernel "_cpu_f32", &kernel##_cpu<float>); \
   bind(module, #kernel "_cpu_f64", &kernel##_cpu<double>);
 
+// Kernels that read a basis of the precision they compute in, or one of 16-bit integers.
+#define PGNFACE_BIND_BASIS_CPU(kernel)                                        \
+  bind(module, #kernel "_cpu_f32", &kernel##_cpu<float, float>);              \
+  bind(module, #kernel "_cpu_f64", &kernel##_cpu<double, double>);            \
+  bind(module, #kernel "_int16_cpu_f32", &kernel##_cpu<float, std::int16_t>); \
+  bind(module, #kernel "_int16_cpu_f64", &kernel##_cpu<double, std::int16_t>);
+
 #ifdef PGNFACE_WITH_CUDA
+#define PGNFACE_BIND_BASIS(kernel)                                 \
+  PGNFACE_BIND_BASIS_CPU(kernel)                                   \
+  bind(module, #kernel "_cuda_f32", &kernel##_cuda<float, float>); \
+  bind(module, #kernel "_int16_cuda_f32", &kernel##_cuda<float, std::int16_t>);
 #define PGNFACE_BIND(kernel) \
   PGNFACE_BIND_CPU(kernel)   \
   bind(module, #kernel "_cuda_f32", &kernel##_cuda<float>);
 #else
+#define PGNFACE_BIND_BASIS(kernel) PGNFACE_BIND_BASIS_CPU(kernel)
 #define PGNFACE_BIND(kernel) PGNFACE_BIND_CPU(kernel)
 #endif
 
@@ -75,8 +87,8 @@ PYBIND11_MODULE(_C, module) {
   PGNFACE_BIND(census_distance_forward)
   PGNFACE_BIND(census_distance_backward)
   PGNFACE_BIND(edge_gradient_backward)
-  PGNFACE_BIND(evaluate_morphable_forward)
-  PGNFACE_BIND(evaluate_morphable_backward)
+  PGNFACE_BIND_BASIS(evaluate_morphable_forward)
+  PGNFACE_BIND_BASIS(evaluate_morphable_backward)
   PGNFACE_BIND(interpolate_forward)
   PGNFACE_BIND(interpolate_backward)
   PGNFACE_BIND(rasterize_forward)

@@ -10,3 +10,11 @@
 #else
 #define PGNFACE_CLONES
 #endif
+
+namespace pgnface {
+
+// A vector register of kBytes, which may be read from and written to any array of T.
+template <typename T, int kBytes>
+using VectorOf __attribute__((vector_size(kBytes), aligned(sizeof(T)), may_alias)) = T;
+
+}  // namespace pgnface

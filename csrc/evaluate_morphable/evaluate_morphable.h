@@ -55,8 +55,8 @@ PGNFACE_HD void pose_gradients(const T* sums, T scale, const T* rotation, T* gra
   for (int i = 0; i < 3; ++i) grad_translation[i] = sums[9 + i];
 }
 
-template <typename T>
-void evaluate_morphable_forward_cpu(const T* mean, const T* basis, const T* coefficients,
+template <typename T, typename B>
+void evaluate_morphable_forward_cpu(const T* mean, const B* basis, const T* coefficients,
                                     const T* scale, const T* rotation, const T* translation,
                                     T* output, std::int64_t batch, std::int64_t vertices,
                                     std::int64_t count, const Context& context);
@@ -64,8 +64,8 @@ void evaluate_morphable_forward_cpu(const T* mean, const T* basis, const T* coef
 // grad_mean, grad_basis (both must come zeroed) and grad_coefficients may be null; the pose's
 // gradients are null exactly when scale and rotation are. `partial` is scratch of (chunks, batch,
 // count + 12) elements, with chunks = ceil(vertices / chunk).
-template <typename T>
-void evaluate_morphable_backward_cpu(const T* grad, const T* mean, const T* basis,
+template <typename T, typename B>
+void evaluate_morphable_backward_cpu(const T* grad, const T* mean, const B* basis,
                                      const T* coefficients, const T* scale, const T* rotation,
                                      T* grad_mean, T* grad_basis, T* grad_coefficients,
                                      T* grad_scale, T* grad_rotation, T* grad_translation,
@@ -73,14 +73,14 @@ void evaluate_morphable_backward_cpu(const T* grad, const T* mean, const T* basi
                                      std::int64_t count, std::int64_t chunk,
                                      const Context& context);
 
-template <typename T>
-void evaluate_morphable_forward_cuda(const T* mean, const T* basis, const T* coefficients,
+template <typename T, typename B>
+void evaluate_morphable_forward_cuda(const T* mean, const B* basis, const T* coefficients,
                                      const T* scale, const T* rotation, const T* translation,
                                      T* output, std::int64_t batch, std::int64_t vertices,
                                      std::int64_t count, const Context& context);
 
-template <typename T>
-void evaluate_morphable_backward_cuda(const T* grad, const T* mean, const T* basis,
+template <typename T, typename B>
+void evaluate_morphable_backward_cuda(const T* grad, const T* mean, const B* basis,
                                       const T* coefficients, const T* scale, const T* rotation,
                                       T* grad_mean, T* grad_basis, T* grad_coefficients,
                                       T* grad_scale, T* grad_rotation, T* grad_translation,

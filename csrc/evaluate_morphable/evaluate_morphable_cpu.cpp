@@ -1,132 +1,97 @@
 #include <algorithm>
+#include <vector>
 
 #include "common/parallel.h"
 #include "common/simd.h"
 #include "evaluate_morphable/evaluate_morphable.h"
+#include "evaluate_morphable/products_cpu.h"
 
 namespace pgnface {
 namespace {
 
-// A block of vertices: in float32 its slice of a hundred basis rows fits the L2 cache, and a slice
-// of one row is long enough for the processor to fetch ahead.
-constexpr std::int64_t kVertices = 256;
-constexpr std::int64_t kColumns = 3 * kVertices;
-constexpr int kItems = 4;  // batch items that use a basis value while it is in a register
+constexpr std::int64_t kItems = 8;        // batch items worked on at a time
+constexpr std::int64_t kVertices = 256;   // the most in a tile; tiles divide it
+constexpr std::int64_t kStreamed = 1024;  // vertices at a time for a single item
+constexpr std::int64_t kStripVertices = kStripColumns<double> / 3 * 2;
 
-// A block of columns [begin, begin + size) of the flattened (count, 3 * vertices) basis.
+// Vertices of a tile: of so many that its slice of the basis stays in the L2 cache while the batch
+// goes over it, and a slice of one row is long enough for the processor to fetch ahead.
+std::int64_t tile_vertices(std::int64_t count) {
+  constexpr std::int64_t kCoordinates = 120 * 1024;
+  std::int64_t vertices = kVertices;
+  while (vertices > kStripVertices && 3 * vertices * count > kCoordinates) vertices /= 2;
+  return vertices;
+}
+
+// Columns [begin, begin + size) of the flattened (count, 3 * vertices) basis.
 struct Block {
   std::int64_t begin, size;
 };
 
-// out[i] += sum_p factors[i * factor_row + p * factor_step] * rows[p] for kCount outputs. Four rows
-// at a time, so that an output is loaded and stored once for four products.
-template <int kCount, typename T>
-PGNFACE_CLONES void add_rows(const T* __restrict rows, std::int64_t row,
-                             const T* __restrict factors, std::int64_t factor_row,
-                             std::int64_t factor_step, std::int64_t count, T* __restrict out,
-                             std::int64_t out_row, std::int64_t size) {
-  std::int64_t p = 0;
-  for (; p + 4 <= count; p += 4) {
-    const T *b0 = rows + p * row, *b1 = b0 + row, *b2 = b1 + row, *b3 = b2 + row;
-    T c[kCount][4];
-    for (int i = 0; i < kCount; ++i) {
-      for (int k = 0; k < 4; ++k) c[i][k] = factors[i * factor_row + (p + k) * factor_step];
-    }
-    for (std::int64_t j = 0; j < size; ++j) {
-      const T v0 = b0[j], v1 = b1[j], v2 = b2[j], v3 = b3[j];
-      for (int i = 0; i < kCount; ++i) {
-        out[i * out_row + j] += (c[i][0] * v0 + c[i][1] * v1) + (c[i][2] * v2 + c[i][3] * v3);
-      }
-    }
-  }
-  for (; p < count; ++p) {
-    for (int i = 0; i < kCount; ++i) {
-      const T c = factors[i * factor_row + p * factor_step];
-      for (std::int64_t j = 0; j < size; ++j) out[i * out_row + j] += c * rows[p * row + j];
-    }
-  }
-}
-
-// add_rows for any number of outputs.
+// Memory of this thread, kept from call to call: fresh memory of this size costs page faults.
 template <typename T>
-void add_rows_to(const T* rows, std::int64_t row, const T* factors, std::int64_t factor_row,
-                 std::int64_t factor_step, std::int64_t count, T* out, std::int64_t out_row,
-                 std::int64_t outputs, std::int64_t size) {
-  std::int64_t i = 0;
-  for (; i + kItems <= outputs; i += kItems) {
-    add_rows<kItems>(rows, row, factors + i * factor_row, factor_row, factor_step, count,
-                     out + i * out_row, out_row, size);
-  }
-  for (; i < outputs; ++i) {
-    add_rows<1>(rows, row, factors + i * factor_row, factor_row, factor_step, count,
-                out + i * out_row, out_row, size);
-  }
+T* scratch(std::int64_t size) {
+  struct alignas(64) Line {
+    T values[64 / sizeof(T)];
+  };
+  thread_local std::vector<Line> memory;
+  const std::size_t lines = (size * sizeof(T) + sizeof(Line) - 1) / sizeof(Line);
+  if (memory.size() < lines) memory.resize(lines);
+  return memory.data()->values;
 }
 
-// Products of kCount (1 or 2) vectors with four rows, added to sums[i * sums_row + 0 ... 3].
-template <int kCount, typename T>
-PGNFACE_CLONES void add_dots(const T* __restrict vectors, std::int64_t vector_row,
-                             const T* __restrict rows, std::int64_t row, std::int64_t size,
-                             T* __restrict sums, std::int64_t sums_row) {
-  const T *b0 = rows, *b1 = b0 + row, *b2 = b1 + row, *b3 = b2 + row;
-  const T *x = vectors, *y = vectors + (kCount - 1) * vector_row;
-  T x0 = 0, x1 = 0, x2 = 0, x3 = 0, y0 = 0, y1 = 0, y2 = 0, y3 = 0;
-#pragma omp simd reduction(+ : x0, x1, x2, x3, y0, y1, y2, y3)
-  for (std::int64_t j = 0; j < size; ++j) {
-    x0 += x[j] * b0[j], x1 += x[j] * b1[j], x2 += x[j] * b2[j], x3 += x[j] * b3[j];
-    if (kCount == 1) continue;
-    y0 += y[j] * b0[j], y1 += y[j] * b1[j], y2 += y[j] * b2[j], y3 += y[j] * b3[j];
-  }
-  sums[0] += x0, sums[1] += x1, sums[2] += x2, sums[3] += x3;
-  if (kCount == 1) return;
-  sums += sums_row;
-  sums[0] += y0, sums[1] += y1, sums[2] += y2, sums[3] += y3;
+template <typename T, typename B>
+PGNFACE_CLONES void convert_row(const B* __restrict from, std::int64_t size, T* __restrict to) {
+  for (std::int64_t j = 0; j < size; ++j) to[j] = static_cast<T>(from[j]);
 }
 
 template <typename T>
-PGNFACE_CLONES void add_dot(const T* __restrict a, const T* __restrict b, std::int64_t size,
-                            T* __restrict sum) {
-  T total = 0;
-#pragma omp simd reduction(+ : total)
-  for (std::int64_t j = 0; j < size; ++j) total += a[j] * b[j];
-  *sum += total;
-}
-
-// sums[i * sums_row + p] += vectors[i] . rows[p]
-template <typename T>
-void add_products(const T* vectors, std::int64_t vector_row, std::int64_t items, const T* rows,
-                  std::int64_t row, std::int64_t count, std::int64_t size, T* sums,
-                  std::int64_t sums_row) {
-  for (std::int64_t i = 0; i < items; i += 2) {
-    const T* x = vectors + i * vector_row;
-    T* sum = sums + i * sums_row;
-    const bool two = i + 1 < items;
-    std::int64_t p = 0;
-    for (; p + 4 <= count; p += 4) {
-      if (two) {
-        add_dots<2>(x, vector_row, rows + p * row, row, size, sum + p, sums_row);
-      } else {
-        add_dots<1>(x, vector_row, rows + p * row, row, size, sum + p, sums_row);
-      }
-    }
-    for (; p < count; ++p) {
-      add_dot(x, rows + p * row, size, sum + p);
-      if (two) add_dot(x + vector_row, rows + p * row, size, sum + sums_row + p);
-    }
+void copy_rows(const T* from, std::int64_t from_row, std::int64_t count, std::int64_t size, T* to,
+               std::int64_t to_row) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    std::copy(from + i * from_row, from + i * from_row + size, to + i * to_row);
   }
 }
 
-// Unposed coordinates of a block for `items` items.
+// The slices of basis and mean for one block of vertices, and twice room for kItems rows of values
+// there, side by side in the cache, padded with zeros to whole strips.
 template <typename T>
-void shape_block(const T* mean, const T* basis, const T* coefficients, Block block,
-                 std::int64_t row, std::int64_t count, std::int64_t items, T* out,
-                 std::int64_t out_row) {
-  for (std::int64_t i = 0; i < items; ++i) {
-    std::copy(mean + block.begin, mean + block.begin + block.size, out + i * out_row);
+struct Tile {
+  // An odd number of cache lines, so that the rows spread over all sets of the cache.
+  static constexpr std::int64_t kRow = 3 * kVertices + 64 / sizeof(T);
+
+  explicit Tile(std::int64_t count)
+      : count(count), rows(scratch<T>((count + 1 + 2 * kItems) * kRow)) {}
+
+  T* mean() const { return rows + count * kRow; }
+  T* values() const { return mean() + kRow; }
+  T* sums() const { return values() + kItems * kRow; }
+
+  template <typename B>
+  void load(const T* mean_values, const B* basis, std::int64_t row, Block block) {
+    for (std::int64_t p = 0; p < count; ++p) load_row(basis + p * row, block, rows + p * kRow);
+    load_row(mean_values, block, mean());
+    size = block.size;
   }
-  add_rows_to(basis + block.begin, row, coefficients, count, 1, count, out, out_row, items,
-              block.size);
-}
+
+  template <typename B>
+  static void load_row(const B* from, Block block, T* to) {
+    convert_row(from + block.begin, block.size, to);
+    std::fill(to + block.size, to + padded(block.size), T(0));
+  }
+
+  static std::int64_t padded(std::int64_t size) {
+    return (size + kStripColumns<T> - 1) / kStripColumns<T> * kStripColumns<T>;
+  }
+
+  // values() = the unposed coordinates of `items` items.
+  void shape(const T* coefficients, std::int64_t items) const {
+    combine_rows(rows, kRow, coefficients, count, 1, count, mean(), 0, values(), kRow, items, size);
+  }
+
+  std::int64_t count, size = 0;
+  T* rows;
+};
 
 template <typename T>
 PGNFACE_CLONES void pose_block(const T* __restrict shape, T scale, const T* __restrict rotation,
@@ -148,46 +113,85 @@ PGNFACE_CLONES void unpose_block(const T* __restrict grad, T scale, const T* __r
 }
 
 template <typename T>
-void add_pose_sums(const T* grad, const T* shape, std::int64_t size, T* sums) {
-  T local[kPoseSums] = {};
-  for (std::int64_t j = 0; j < size; j += 3) {
-    for (int i = 0; i < 3; ++i) {
-      for (int k = 0; k < 3; ++k) local[3 * i + k] += grad[j + i] * shape[j + k];
-      local[9 + i] += grad[j + i];
+PGNFACE_CLONES void add_pose_sums(const T* __restrict grad, const T* __restrict shape,
+                                  std::int64_t size, T* __restrict sums) {
+  T s0 = 0, s1 = 0, s2 = 0, s3 = 0, s4 = 0, s5 = 0, s6 = 0, s7 = 0, s8 = 0, g0 = 0, g1 = 0, g2 = 0;
+#pragma omp simd reduction(+ : s0, s1, s2, s3, s4, s5, s6, s7, s8, g0, g1, g2)
+  for (std::int64_t v = 0; v < size / 3; ++v) {
+    const T *g = grad + 3 * v, *x = shape + 3 * v;
+    s0 += g[0] * x[0], s1 += g[0] * x[1], s2 += g[0] * x[2], g0 += g[0];
+    s3 += g[1] * x[0], s4 += g[1] * x[1], s5 += g[1] * x[2], g1 += g[1];
+    s6 += g[2] * x[0], s7 += g[2] * x[1], s8 += g[2] * x[2], g2 += g[2];
+  }
+  const T totals[kPoseSums] = {s0, s1, s2, s3, s4, s5, s6, s7, s8, g0, g1, g2};
+  for (int i = 0; i < kPoseSums; ++i) sums[i] += totals[i];
+}
+
+// out[j] += sum of 8 products; rows past the last repeat it with a factor of zero.
+template <typename T, typename B>
+PGNFACE_CLONES void add_rows(const B* __restrict rows, std::int64_t row,
+                             const T* __restrict factors, std::int64_t count, T* __restrict out,
+                             std::int64_t size) {
+  const B* b[8];
+  T f[8];
+  for (int k = 0; k < 8; ++k) {
+    b[k] = rows + (k < count ? k : count - 1) * row;
+    f[k] = k < count ? factors[k] : T(0);
+  }
+  const B *b0 = b[0], *b1 = b[1], *b2 = b[2], *b3 = b[3], *b4 = b[4], *b5 = b[5], *b6 = b[6],
+          *b7 = b[7];
+  constexpr std::int64_t kLine = 64 / sizeof(B);
+  for (std::int64_t begin = 0; begin < size; begin += kLine) {
+    // The processor does not fetch ahead across so many rows of so many pages on its own.
+    for (int k = 0; k < 8; ++k) __builtin_prefetch(b[k] + begin + 8 * kLine);
+    const std::int64_t end = std::min(size, begin + kLine);
+    for (std::int64_t j = begin; j < end; ++j) {
+      out[j] += ((f[0] * b0[j] + f[1] * b1[j]) + (f[2] * b2[j] + f[3] * b3[j])) +
+                ((f[4] * b4[j] + f[5] * b5[j]) + (f[6] * b6[j] + f[7] * b7[j]));
     }
   }
-  for (int i = 0; i < kPoseSums; ++i) sums[i] += local[i];
 }
 
 }  // namespace
 
-template <typename T>
-void evaluate_morphable_forward_cpu(const T* mean, const T* basis, const T* coefficients,
+template <typename T, typename B>
+void evaluate_morphable_forward_cpu(const T* mean, const B* basis, const T* coefficients,
                                     const T* scale, const T* rotation, const T* translation,
                                     T* output, std::int64_t batch, std::int64_t vertices,
                                     std::int64_t count, const Context& context) {
   const std::int64_t row = 3 * vertices;
-  parallel_for(vertices, kVertices, context.threads, [&](std::int64_t first, std::int64_t last) {
-    const Block block{3 * first, 3 * (last - first)};
-    if (!scale) {
-      shape_block(mean, basis, coefficients, block, row, count, batch, output + block.begin, row);
-      return;
+  const auto store = [&](const T* shape, std::int64_t n, Block block) {
+    T* out = output + n * row + block.begin;
+    if (scale) {
+      pose_block(shape, scale[n], rotation + 9 * n, translation + 3 * n, block.size, out);
+    } else {
+      std::copy(shape, shape + block.size, out);
     }
-    T shapes[kItems * kColumns];
+  };
+  const auto one_item = [&](Block block) {  // each value of the basis serves once: no tile
+    T shape[3 * kStreamed];
+    std::copy(mean + block.begin, mean + block.begin + block.size, shape);
+    for (std::int64_t p = 0; p < count; p += 8) {
+      add_rows(basis + p * row + block.begin, row, coefficients + p, count - p, shape, block.size);
+    }
+    store(shape, 0, block);
+  };
+  const std::int64_t grain = batch == 1 ? kStreamed : tile_vertices(count);
+  parallel_for(vertices, grain, context.threads, [&](std::int64_t first, std::int64_t last) {
+    const Block block{3 * first, 3 * (last - first)};
+    if (batch == 1) return one_item(block);
+    Tile<T> tile(count);
+    tile.load(mean, basis, row, block);
     for (std::int64_t n = 0; n < batch; n += kItems) {
-      const std::int64_t items = std::min<std::int64_t>(kItems, batch - n);
-      shape_block(mean, basis, coefficients + n * count, block, row, count, items, shapes,
-                  kColumns);
-      for (std::int64_t i = 0; i < items; ++i) {
-        pose_block(shapes + i * kColumns, scale[n + i], rotation + 9 * (n + i),
-                   translation + 3 * (n + i), block.size, output + (n + i) * row + block.begin);
-      }
+      const std::int64_t items = std::min(kItems, batch - n);
+      tile.shape(coefficients + n * count, items);
+      for (std::int64_t i = 0; i < items; ++i) store(tile.values() + i * tile.kRow, n + i, block);
     }
   });
 }
 
-template <typename T>
-void evaluate_morphable_backward_cpu(const T* grad, const T* mean, const T* basis,
+template <typename T, typename B>
+void evaluate_morphable_backward_cpu(const T* grad, const T* mean, const B* basis,
                                      const T* coefficients, const T* scale, const T* rotation,
                                      T* grad_mean, T* grad_basis, T* grad_coefficients,
                                      T* grad_scale, T* grad_rotation, T* grad_translation,
@@ -198,44 +202,51 @@ void evaluate_morphable_backward_cpu(const T* grad, const T* mean, const T* basi
   const std::int64_t chunks = (vertices + chunk - 1) / chunk;
   std::fill(partial, partial + chunks * batch * sums_row, T(0));
 
-  // One block of vertices and the items n ... n + items - 1.
-  const auto work = [&](Block block, std::int64_t n, std::int64_t items, T* sums) {
-    T shapes[kItems * kColumns];
-    const T* grads = grad + n * row + block.begin;  // by the shape; the pose makes them its own
-    std::int64_t grads_row = row;
-    if (scale) {
-      shape_block(mean, basis, coefficients + n * count, block, row, count, items, shapes,
-                  kColumns);
-      for (std::int64_t i = 0; i < items; ++i) {
-        add_pose_sums(grads + i * row, shapes + i * kColumns, block.size,
-                      sums + i * sums_row + count);
-        unpose_block(grads + i * row, scale[n + i], rotation + 9 * (n + i), block.size,
-                     shapes + i * kColumns);
+  // One tile and the items n ... n + items - 1.
+  const auto work = [&](const Tile<T>& tile, Block block, std::int64_t n, std::int64_t items,
+                        T* sums) {
+    T* grads = tile.values();  // by the shape; before, the shape itself
+    if (scale) tile.shape(coefficients + n * count, items);
+    for (std::int64_t i = 0; i < items; ++i) {
+      const T* given = grad + (n + i) * row + block.begin;
+      T* values = grads + i * tile.kRow;
+      if (scale) {
+        add_pose_sums(given, values, block.size, sums + i * sums_row + count);
+        unpose_block(given, scale[n + i], rotation + 9 * (n + i), block.size, values);
+      } else {
+        std::copy(given, given + block.size, values);
       }
-      grads = shapes;
-      grads_row = kColumns;
+      std::fill(values + block.size, values + tile.padded(block.size), T(0));
     }
     if (grad_coefficients) {
-      add_products(grads, grads_row, items, basis + block.begin, row, count, block.size, sums,
-                   sums_row);
+      dot_rows(grads, tile.kRow, items, tile.rows, tile.kRow, count, block.size, sums, sums_row);
     }
     if (grad_basis) {
-      add_rows_to(grads, grads_row, coefficients + n * count, 1, count, items,
-                  grad_basis + block.begin, row, count, block.size);
+      for (std::int64_t p = 0; p < count; p += kItems) {
+        const std::int64_t size = std::min(kItems, count - p);
+        T* target = grad_basis + p * row + block.begin;
+        copy_rows(target, row, size, block.size, tile.sums(), tile.kRow);
+        combine_rows(grads, tile.kRow, coefficients + n * count + p, 1, count, items, tile.sums(),
+                     tile.kRow, tile.sums(), tile.kRow, size, block.size);
+        copy_rows(tile.sums(), tile.kRow, size, block.size, target, row);
+      }
     }
     for (std::int64_t i = 0; grad_mean && i < items; ++i) {
       for (std::int64_t j = 0; j < block.size; ++j) {
-        grad_mean[block.begin + j] += grads[i * grads_row + j];
+        grad_mean[block.begin + j] += grads[i * tile.kRow + j];
       }
     }
   };
 
+  const std::int64_t step = tile_vertices(count);
   parallel_for(vertices, chunk, context.threads, [&](std::int64_t begin, std::int64_t end) {
+    Tile<T> tile(count);
     T* sums = partial + begin / chunk * batch * sums_row;
-    for (std::int64_t v = begin; v < end; v += kVertices) {
-      const Block block{3 * v, 3 * (std::min(v + kVertices, end) - v)};
+    for (std::int64_t v = begin; v < end; v += step) {
+      const Block block{3 * v, 3 * (std::min(v + step, end) - v)};
+      if (scale || grad_coefficients) tile.load(mean, basis, row, block);
       for (std::int64_t n = 0; n < batch; n += kItems) {
-        work(block, n, std::min<std::int64_t>(kItems, batch - n), sums + n * sums_row);
+        work(tile, block, n, std::min(kItems, batch - n), sums + n * sums_row);
       }
     }
   });
@@ -256,14 +267,16 @@ void evaluate_morphable_backward_cpu(const T* grad, const T* mean, const T* basi
   });
 }
 
-#define PGNFACE_INSTANTIATE(T)                                                                 \
-  template void evaluate_morphable_forward_cpu<T>(const T*, const T*, const T*, const T*,      \
-                                                  const T*, const T*, T*, std::int64_t,        \
-                                                  std::int64_t, std::int64_t, const Context&); \
-  template void evaluate_morphable_backward_cpu<T>(                                            \
-      const T*, const T*, const T*, const T*, const T*, const T*, T*, T*, T*, T*, T*, T*, T*,  \
+#define PGNFACE_INSTANTIATE(T, B)                                                                 \
+  template void evaluate_morphable_forward_cpu<T, B>(const T*, const B*, const T*, const T*,      \
+                                                     const T*, const T*, T*, std::int64_t,        \
+                                                     std::int64_t, std::int64_t, const Context&); \
+  template void evaluate_morphable_backward_cpu<T, B>(                                            \
+      const T*, const T*, const B*, const T*, const T*, const T*, T*, T*, T*, T*, T*, T*, T*,     \
       std::int64_t, std::int64_t, std::int64_t, std::int64_t, const Context&);
-PGNFACE_INSTANTIATE(float)
-PGNFACE_INSTANTIATE(double)
+PGNFACE_INSTANTIATE(float, float)
+PGNFACE_INSTANTIATE(float, std::int16_t)
+PGNFACE_INSTANTIATE(double, double)
+PGNFACE_INSTANTIATE(double, std::int16_t)
 
 }  // namespace pgnface

@@ -27,8 +27,8 @@ struct CoefficientSlice {
 };
 
 // sums[i] = the shape's coordinate `column` for item first + i. All threads of the block call it.
-template <typename T>
-__device__ void shape_coordinates(const T* mean, const T* basis, const T* coefficients,
+template <typename T, typename B>
+__device__ void shape_coordinates(const T* mean, const B* basis, const T* coefficients,
                                   const Sizes& sizes, std::int64_t column, std::int64_t first,
                                   CoefficientSlice<T>& slice, T (&sums)[kItems]) {
   const bool inside = column < sizes.row();
@@ -45,19 +45,19 @@ __device__ void shape_coordinates(const T* mean, const T* basis, const T* coeffi
     }
     __syncthreads();
     if (!inside) continue;
-    const T* rows = basis + begin * sizes.row() + column;
+    const B* rows = basis + begin * sizes.row() + column;
 #pragma unroll 4
     for (int p = 0; p < size; ++p) {
-      const T value = rows[p * sizes.row()];
+      const T value = static_cast<T>(rows[p * sizes.row()]);
 #pragma unroll
       for (int i = 0; i < kItems; ++i) sums[i] += slice.values[p][i] * value;
     }
   }
 }
 
-template <typename T>
+template <typename T, typename B>
 __global__ void __launch_bounds__(kColumns)
-    forward_kernel(const T* __restrict__ mean, const T* __restrict__ basis,
+    forward_kernel(const T* __restrict__ mean, const B* __restrict__ basis,
                    const T* __restrict__ coefficients, const T* __restrict__ scale,
                    const T* __restrict__ rotation, const T* __restrict__ translation,
                    T* __restrict__ output, Sizes sizes) {
@@ -85,10 +85,10 @@ __global__ void __launch_bounds__(kColumns)
 }
 
 // Sums over the vertices of one chunk for kItems items: partial (chunks, batch, count + 12).
-template <typename T>
+template <typename T, typename B>
 __global__ void __launch_bounds__(kColumns)
     chunk_kernel(const T* __restrict__ grad, const T* __restrict__ mean,
-                 const T* __restrict__ basis, const T* __restrict__ coefficients,
+                 const B* __restrict__ basis, const T* __restrict__ coefficients,
                  const T* __restrict__ scale, const T* __restrict__ rotation,
                  T* __restrict__ partial, bool by_coefficients, std::int64_t chunk, Sizes sizes) {
   __shared__ CoefficientSlice<T> slice;
@@ -141,7 +141,7 @@ __global__ void __launch_bounds__(kColumns)
 #pragma unroll
       for (int j = 0; j < kWarps; ++j) {
         const std::int64_t c = 3 * v + 32 * j + lane;
-        const T value = c < sizes.row() ? basis[p * sizes.row() + c] : T(0);
+        const T value = c < sizes.row() ? static_cast<T>(basis[p * sizes.row() + c]) : T(0);
 #pragma unroll
         for (int i = 0; i < kItems; ++i) dots[i] += local[i][j] * value;
       }
@@ -226,8 +226,8 @@ unsigned blocks_of(std::int64_t items, std::int64_t size) {
 
 }  // namespace
 
-template <typename T>
-void evaluate_morphable_forward_cuda(const T* mean, const T* basis, const T* coefficients,
+template <typename T, typename B>
+void evaluate_morphable_forward_cuda(const T* mean, const B* basis, const T* coefficients,
                                      const T* scale, const T* rotation, const T* translation,
                                      T* output, std::int64_t batch, std::int64_t vertices,
                                      std::int64_t count, const Context& context) {
@@ -240,8 +240,8 @@ void evaluate_morphable_forward_cuda(const T* mean, const T* basis, const T* coe
   check_cuda(cudaGetLastError(), "evaluate_morphable");
 }
 
-template <typename T>
-void evaluate_morphable_backward_cuda(const T* grad, const T* mean, const T* basis,
+template <typename T, typename B>
+void evaluate_morphable_backward_cuda(const T* grad, const T* mean, const B* basis,
                                       const T* coefficients, const T* scale, const T* rotation,
                                       T* grad_mean, T* grad_basis, T* grad_coefficients,
                                       T* grad_scale, T* grad_rotation, T* grad_translation,
@@ -272,14 +272,14 @@ void evaluate_morphable_backward_cuda(const T* grad, const T* mean, const T* bas
   check_cuda(cudaGetLastError(), "evaluate_morphable backward");
 }
 
-template void evaluate_morphable_forward_cuda<float>(const float*, const float*, const float*,
-                                                     const float*, const float*, const float*,
-                                                     float*, std::int64_t, std::int64_t,
-                                                     std::int64_t, const Context&);
-template void evaluate_morphable_backward_cuda<float>(const float*, const float*, const float*,
-                                                      const float*, const float*, const float*,
-                                                      float*, float*, float*, float*, float*,
-                                                      float*, float*, std::int64_t, std::int64_t,
-                                                      std::int64_t, std::int64_t, const Context&);
+#define PGNFACE_INSTANTIATE(T, B)                                                                  \
+  template void evaluate_morphable_forward_cuda<T, B>(const T*, const B*, const T*, const T*,      \
+                                                      const T*, const T*, T*, std::int64_t,        \
+                                                      std::int64_t, std::int64_t, const Context&); \
+  template void evaluate_morphable_backward_cuda<T, B>(                                            \
+      const T*, const T*, const B*, const T*, const T*, const T*, T*, T*, T*, T*, T*, T*, T*,      \
+      std::int64_t, std::int64_t, std::int64_t, std::int64_t, const Context&);
+PGNFACE_INSTANTIATE(float, float)
+PGNFACE_INSTANTIATE(float, std::int16_t)
 
 }  // namespace pgnface

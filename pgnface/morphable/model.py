@@ -55,7 +55,9 @@ class MorphableModel(nn.Module):
     """
 
     mean: Tensor
-    basis: Tensor
+    _basis: Tensor
+    _steps: Tensor | None
+    _repeated: Tensor | None
     triangles: Tensor
     uv: Tensor
     landmarks: Tensor
@@ -105,14 +107,17 @@ class MorphableModel(nn.Module):
             self.register_buffer(key, value.to(dtype).contiguous(), persistent=False)
 
         buffer("mean", mean, torch.float32)
-        buffer("basis", torch.cat((identity_basis, expression_basis)), torch.float32)
+        buffer("_basis", torch.cat((identity_basis, expression_basis)), torch.float32)
         buffer("triangles", triangles, torch.int32)
         buffer("uv", uv, torch.float32)
         buffer("landmarks", landmarks, torch.int64)
         buffer("regions", regions, torch.uint8)
         # Landmarks are evaluated at every training step without the other vertices.
         buffer("_landmark_mean", self.mean[self.landmarks], torch.float32)
-        buffer("_landmark_basis", self.basis[:, self.landmarks], torch.float32)
+        buffer("_landmark_basis", self._basis[:, self.landmarks], torch.float32)
+        # The rest of a basis in 16 bits; None while `_basis` is in float32.
+        self.register_buffer("_steps", None, persistent=False)
+        self.register_buffer("_repeated", None, persistent=False)
         self._adjacency: ops.Adjacency | None = None
         self.identity_count = len(identity_basis)
         self.name = name
@@ -137,16 +142,42 @@ class MorphableModel(nn.Module):
     @property
     def expression_count(self) -> int:
         """E."""
-        return len(self.basis) - self.identity_count
+        return len(self.expression_names)
+
+    @property
+    def quantized(self) -> ops.QuantizedBasis | None:
+        """The basis in 16 bits after :meth:`quantize_basis`, else None."""
+        if self._steps is None:
+            return None
+        return ops.QuantizedBasis(self._basis, self._steps, self._repeated)
+
+    @property
+    def basis(self) -> Tensor:
+        """``(I + E, V, 3)``: the identity modes, then the expressions; a copy once quantized."""
+        return self._basis if self.quantized is None else self.quantized.dequantize()
+
+    def quantize_basis(self) -> MorphableModel:
+        """Keep the basis in 16 bits from now on, and return the model.
+
+        Little more than half the memory and, for small batches, half the time. :meth:`vertices` is
+        off by less than 0.001 mm for identities up to 3 and expressions up to 1; landmarks are as
+        exact as before. The digest stays: coefficients mean what they meant.
+        """
+        if self.quantized is None:
+            self._digest = self.digest
+            reach = torch.ones(len(self._basis), device=self._basis.device)
+            reach[: self.identity_count] = 3
+            self._basis, self._steps, self._repeated = ops.quantize_basis(self._basis, reach)
+        return self
 
     @property
     def identity_basis(self) -> Tensor:
-        """``(I, V, 3)``, a view of ``basis``."""
+        """``(I, V, 3)``, a part of ``basis``."""
         return self.basis[: self.identity_count]
 
     @property
     def expression_basis(self) -> Tensor:
-        """``(E, V, 3)``, a view of ``basis``."""
+        """``(E, V, 3)``, a part of ``basis``."""
         return self.basis[self.identity_count :]
 
     @property
@@ -172,7 +203,8 @@ class MorphableModel(nn.Module):
         Leading dimensions are broadcast against each other; without any argument there are none.
         Gradients flow to coefficients and pose.
         """
-        return self._evaluate(self.mean, self.basis, identity, expression, pose)
+        basis = self._basis if self.quantized is None else self.quantized
+        return self._evaluate(self.mean, basis, identity, expression, pose)
 
     def landmark_points(
         self,
@@ -186,7 +218,7 @@ class MorphableModel(nn.Module):
     def _evaluate(
         self,
         mean: Tensor,
-        basis: Tensor,
+        basis: Tensor | ops.QuantizedBasis,
         identity: Tensor | None,
         expression: Tensor | None,
         pose: Pose | None,

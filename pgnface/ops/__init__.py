@@ -8,7 +8,7 @@ gives the same bits for any number of them. See docs/ops.md for the conventions.
 from .adjacency import Adjacency, build_adjacency
 from .census_distance import census_distance
 from .edge_gradient import edge_gradient
-from .evaluate_morphable import evaluate_morphable
+from .evaluate_morphable import QuantizedBasis, evaluate_morphable, quantize_basis
 from .interpolate import interpolate
 from .rasterize import Fragments, rasterize
 from .sample_colors import sample_colors
@@ -19,12 +19,14 @@ from .vertex_visibility import vertex_visibility
 __all__ = [
     "Adjacency",
     "Fragments",
+    "QuantizedBasis",
     "Similarity",
     "build_adjacency",
     "census_distance",
     "edge_gradient",
     "evaluate_morphable",
     "interpolate",
+    "quantize_basis",
     "rasterize",
     "sample_colors",
     "solve_pose",

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .adjacency import Adjacency
+from .evaluate_morphable import QuantizedBasis
 from .rasterize import Fragments
 from .solve_pose import Similarity
 
@@ -62,13 +63,15 @@ def census_distance(
 
 def evaluate_morphable(
     mean: Tensor,
-    basis: Tensor,
+    basis: Tensor | QuantizedBasis,
     coefficients: Tensor,
     scale: Tensor | None = None,
     rotation: Tensor | None = None,
     translation: Tensor | None = None,
 ) -> Tensor:
     """Twin of :func:`pgnface.ops.evaluate_morphable`."""
+    if isinstance(basis, QuantizedBasis):
+        basis = basis.dequantize()
     shape = mean + torch.einsum("np,pvd->nvd", coefficients, basis)
     if scale is None:
         return shape

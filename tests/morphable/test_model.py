@@ -1,11 +1,13 @@
 """MorphableModel: shapes, gradients, devices and bad input."""
 
+import copy
+
 import pytest
 import torch
 
 from pgnface.geometry.landmarks import LANDMARK_GROUPS, LANDMARK_MIRROR
 from pgnface.geometry.pose import Pose, apply_pose, rotation_from_angles
-from pgnface.morphable import MorphableModel, load_model
+from pgnface.morphable import MorphableModel, load_model, save_model
 from tests.models import tiny_model
 
 
@@ -179,3 +181,41 @@ def test_digest_of_the_built_in_model_is_that_of_its_file():
     digest = model.digest
     model.mean *= 1 + 1e-6
     assert model.digest == digest
+
+
+def test_quantized_basis(model):
+    identity, expression = torch.randn(2, 4), torch.rand(2, 3)
+    expected, points = model.vertices(identity, expression), model.landmark_points(identity)
+    digest, basis = model.digest, model.basis.clone()
+    assert model.quantized is None
+    assert model.quantize_basis() is model and model.quantize_basis() is model
+    assert model.quantized.values.dtype == torch.int16 and not model.state_dict()
+    assert (model.vertices(identity, expression) - expected).abs().max() < 1e-3
+    assert not torch.equal(model.vertices(identity, expression), expected)
+    assert torch.equal(model.landmark_points(identity), points)
+    assert model.digest == digest and model.identity_basis.shape == (4, 221, 3)
+    torch.testing.assert_close(model.basis, basis, atol=1e-3, rtol=0)
+
+
+def test_quantized_basis_survives_copies_and_dtypes(model, tmp_path):
+    identity, pose = torch.randn(2, 4), random_pose(2)
+    expected = model.quantize_basis().vertices(identity, pose=pose)
+    copied = copy.deepcopy(model).double()
+    assert copied.quantized.values.dtype == torch.int16
+    double = Pose(*(part.double() for part in pose))
+    torch.testing.assert_close(
+        copied.vertices(identity.double(), pose=double).float(), expected, atol=1e-3, rtol=1e-5
+    )
+    halved = copy.deepcopy(model).half().vertices(identity, pose=pose)
+    assert (halved - expected).abs().max() < 0.2  # half precision of a mean of 100 mm
+    save_model(model, tmp_path / "model.npz")
+    assert torch.equal(load_model(tmp_path / "model.npz").basis, model.basis)
+
+
+def test_gradients_with_a_quantized_basis(model):
+    identity = torch.randn(2, 4, requires_grad=True)
+    (expected,) = torch.autograd.grad(model.vertices(identity).square().sum(), identity)
+    (actual,) = torch.autograd.grad(
+        model.quantize_basis().vertices(identity).square().sum(), identity
+    )
+    torch.testing.assert_close(actual, expected, rtol=1e-3, atol=1)

@@ -117,6 +117,124 @@ def test_half_precision_is_promoted():
     assert ops.evaluate_morphable(*inputs).dtype == torch.float32
 
 
+def realistic_basis(vertices=5000, identities=80, expressions=64):
+    """Smooth displacement fields (P, V, 3) in mm, float64: identities as the modes of a scanned
+    model, from 8 mm falling off, and expressions up to an open mouth."""
+    generator = torch.Generator().manual_seed(2)
+    points = torch.randn(vertices, 3, generator=generator, dtype=torch.float64)
+    points = points / points.norm(dim=1, keepdim=True)
+    count = identities + expressions
+    waves = 2 * torch.randn(6, 3, count, generator=generator, dtype=torch.float64)
+    phases = 7 * torch.rand(6, 1, count, 3, generator=generator, dtype=torch.float64)
+    fields = ((points @ waves)[..., None] + phases).sin().sum(0).transpose(0, 1)
+    rank = torch.arange(1, count + 1, dtype=torch.float64)
+    largest = torch.cat((8 * rank[:identities] ** -0.7, 35 * rank[:expressions] ** -0.7))
+    return fields / fields.abs().amax((1, 2), keepdim=True) * largest[:, None, None]
+
+
+@pytest.mark.parametrize("batch", [1, 16])
+def test_quantized_basis_is_within_a_thousandth_of_a_millimetre(batch):
+    basis, generator = realistic_basis(), torch.Generator().manual_seed(3)
+    mean = 80 * torch.randn(basis.shape[1:], generator=generator, dtype=torch.float64)
+    coefficients = 6 * torch.rand(batch, len(basis), generator=generator, dtype=torch.float64) - 3
+    coefficients[:, 80:] = coefficients[:, 80:].abs() / 3  # expressions go from 0 to 1
+    expected = reference.evaluate_morphable(mean, basis, coefficients)
+    reach = torch.ones(len(basis))
+    reach[:80] = 3
+    quantized = ops.quantize_basis(basis.float(), reach)
+    assert quantized.values.dtype == torch.int16 and len(quantized.repeated) < len(basis) / 4
+    actual = ops.evaluate_morphable(mean.float(), quantized, coefficients.float())
+    assert (actual - expected).abs().max() < 1e-3
+
+
+def quantized_inputs(**options):
+    mean, basis, *rest = make_inputs(constant=("basis",), **options)
+    quantized = ops.quantize_basis(basis, error=1.5e-4)
+    assert 0 < len(quantized.repeated) < len(basis)  # some fields are repeated, not all
+    return quantized, [mean, *rest]
+
+
+@pytest.mark.parametrize("posed", [True, False])
+@pytest.mark.parametrize("batch", [1, 3, 17])
+def test_quantized_basis_matches_twin(posed, batch):
+    quantized, inputs = quantized_inputs(batch=batch, vertices=333, posed=posed)
+
+    def cast(value):
+        return quantized._replace(steps=quantized.steps.to(value))
+
+    contract.assert_matches_twin(
+        lambda mean, *rest: ops.evaluate_morphable(mean, cast(mean), *rest),
+        lambda mean, *rest: reference.evaluate_morphable(mean, cast(mean), *rest),
+        inputs,
+    )
+
+
+def test_quantized_basis_threads():
+    quantized, inputs = quantized_inputs(batch=9, vertices=5000)
+    quantized = quantized._replace(steps=quantized.steps.float())
+    contract.assert_thread_counts_agree(
+        lambda mean, *rest: ops.evaluate_morphable(mean, quantized, *rest), inputs
+    )
+
+
+def test_quantized_basis_opcheck_and_compile():
+    quantized, inputs = quantized_inputs()
+    quantized = quantized._replace(steps=quantized.steps.float())
+    mean, _, *pose = contract.cast(inputs, torch.float32)
+    factors = torch.randn(3, len(quantized.values), requires_grad=True)
+    contract.assert_opcheck(
+        torch.ops.pgnface.evaluate_morphable.default, [mean, quantized.values, factors, *pose]
+    )
+    contract.assert_compiles(
+        lambda mean, *rest: ops.evaluate_morphable(mean, quantized, *rest), inputs
+    )
+
+
+@contract.needs_cuda
+@pytest.mark.cuda
+@pytest.mark.parametrize("batch", [1, 16, 70])
+def test_quantized_basis_cuda(batch):
+    quantized, inputs = quantized_inputs(batch=batch, vertices=5000)
+    on = {
+        device: ops.QuantizedBasis(
+            quantized.values.to(device),
+            quantized.steps.to(device, torch.float32),
+            quantized.repeated.to(device),
+        )
+        for device in ("cpu", "cuda")
+    }
+    contract.assert_cuda_matches_cpu(
+        lambda mean, *rest: ops.evaluate_morphable(mean, on[mean.device.type], *rest),
+        inputs,
+        atol=1e-2,
+    )
+
+
+def test_quantizing_empty_and_zero_fields():
+    for shape in ((0, 5, 3), (2, 0, 3)):
+        assert ops.quantize_basis(torch.zeros(shape)).dequantize().shape == shape
+    basis = torch.zeros(2, 5, 3)
+    basis[1, 2] = 7.0
+    assert torch.equal(ops.quantize_basis(basis).dequantize(), basis)
+
+
+def test_wrong_quantized_basis():
+    mean, basis, coefficients, *_ = (t.detach() for t in make_inputs())
+    quantized = ops.quantize_basis(basis)
+    with pytest.raises(ValueError, match="asks for gradients"):
+        ops.quantize_basis(basis.requires_grad_())
+    with pytest.raises(TypeError, match=r"quantize_basis: basis must be floating point"):
+        ops.quantize_basis(quantized.values)
+    with pytest.raises(TypeError, match=r"basis must be floating point, got torch\.int16"):
+        ops.evaluate_morphable(mean, quantized.values, coefficients)
+    with pytest.raises(TypeError, match=r"quantized basis must be int16, got torch\.float64"):
+        ops.evaluate_morphable(mean, quantized._replace(values=basis), coefficients)
+    with pytest.raises(ValueError, match=r"basis\.steps must have shape \(Q\)"):
+        ops.evaluate_morphable(mean, quantized._replace(steps=quantized.steps[1:]), coefficients)
+    with pytest.raises(ValueError, match=r"coefficients must have shape \(N, P\) with P=5"):
+        ops.evaluate_morphable(mean, quantized, coefficients[:, 1:])
+
+
 shapes = st.lists(st.integers(0, 4), min_size=1, max_size=4)
 
 
