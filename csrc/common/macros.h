@@ -3,6 +3,20 @@
 
 #ifdef __CUDACC__
 #define PGNFACE_HD __host__ __device__ __forceinline__
+#elif defined(__GNUC__)
+#define PGNFACE_HD inline __attribute__((always_inline))
 #else
 #define PGNFACE_HD inline
+#endif
+
+// Before a loop over a few components, in maths that a loop over many items calls: only when it is
+// unrolled early does the outer loop vectorise.
+#if defined(__CUDACC__)
+#define PGNFACE_UNROLL _Pragma("unroll")
+#elif defined(__GNUC__) && !defined(__clang__)
+#define PGNFACE_UNROLL _Pragma("GCC unroll 4")
+#elif defined(__clang__)
+#define PGNFACE_UNROLL _Pragma("unroll")
+#else
+#define PGNFACE_UNROLL
 #endif

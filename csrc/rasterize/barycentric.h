@@ -26,6 +26,7 @@ struct Barycentric {
 
   PGNFACE_HD Barycentric(const T* a, const T* b, const T* c, T center_x, T center_y) {
     const T* vertices[3] = {a, b, c};
+    PGNFACE_UNROLL
     for (int k = 0; k < 3; ++k) {
       x[k] = vertices[k][0] - center_x;
       y[k] = vertices[k][1] - center_y;
@@ -34,6 +35,7 @@ struct Barycentric {
                     x[0] * y[1] - x[1] * y[0]};
     const T sign = w[0] + w[1] + w[2] < 0 ? T(-1) : T(1);
     T sum = 0;
+    PGNFACE_UNROLL
     for (int k = 0; k < 3; ++k) {
       factor[k] = sign * w[k] >= 0 ? sign : T(0);
       weight[k] = factor[k] * w[k];
@@ -41,6 +43,7 @@ struct Barycentric {
     }
     const bool usable = sum > T(1e-30);
     const T inverse = usable ? 1 / sum : T(0);
+    PGNFACE_UNROLL
     for (int k = 0; k < 3; ++k) weight[k] = usable ? weight[k] * inverse : T(1) / T(3);
     scale = sum >= T(1) / T(65536) ? inverse : T(0);
   }
@@ -50,6 +53,7 @@ struct Barycentric {
     const T mean =
         grad_weight[0] * weight[0] + grad_weight[1] * weight[1] + grad_weight[2] * weight[2];
     T g[3];
+    PGNFACE_UNROLL
     for (int k = 0; k < 3; ++k) g[k] = (grad_weight[k] - mean) * scale * factor[k];
     grad_x[0] = g[2] * y[1] - g[1] * y[2];
     grad_x[1] = g[0] * y[2] - g[2] * y[0];
@@ -76,6 +80,7 @@ PGNFACE_HD void resolve_pixel(const T* vertices, const std::int32_t* triangle, s
   weights[0] = at.weight[0];
   weights[1] = at.weight[1];
   T z = 0;
+  PGNFACE_UNROLL
   for (int k = 0; k < 3; ++k) z += at.weight[k] * vertices[3 * std::int64_t(triangle[k]) + 2];
   *depth = z;
 }
@@ -88,11 +93,13 @@ PGNFACE_HD void resolve_pixel_backward(const T* vertices, const std::int32_t* tr
   const Barycentric<T> at = barycentric_at(vertices, triangle, x, y);
   const T grad_z = grad_depth ? *grad_depth : T(0);
   T grad_weight[3], grad_x[3], grad_y[3];
+  PGNFACE_UNROLL
   for (int k = 0; k < 3; ++k) {
     grad_weight[k] = grad_z * vertices[3 * std::int64_t(triangle[k]) + 2];
     if (grad_weights && k < 2) grad_weight[k] += grad_weights[k];
   }
   at.backward(grad_weight, grad_x, grad_y);
+  PGNFACE_UNROLL
   for (int k = 0; k < 3; ++k) {
     const std::int64_t vertex = 3 * std::int64_t(triangle[k]);
     add(vertex, grad_x[k]);

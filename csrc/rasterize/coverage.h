@@ -20,9 +20,10 @@ constexpr int kSubpixelBits = 8;
 constexpr std::int32_t kSubpixels = 1 << kSubpixelBits;
 constexpr float kMaxCoordinate = 1 << 20;       // pixels; keeps edge functions below 2^60
 constexpr std::int32_t kUnusable = INT32_MIN;   // x of a vertex beyond it, or not finite
+constexpr std::int32_t kOutside = 1 << 30;      // first column of a box that holds no pixel
 constexpr std::int32_t kSmallExtent = 1 << 14;  // boxes up to 64 pixels fit 32-bit edge functions
 
-struct FixedVertex {
+struct alignas(16) FixedVertex {
   std::int32_t x, y;  // 1/256 pixel
   float z;
 };
@@ -56,7 +57,7 @@ PGNFACE_HD FixedVertex snap_vertex(const T* vertex) {
 // Pixels of an image whose centres lie in a triangle's bounding box; bounds inclusive.
 struct PixelBox {
   std::int32_t x0, y0, x1, y1;
-  PGNFACE_HD bool empty() const { return x0 > x1 || y0 > y1; }
+  PGNFACE_HD bool empty() const { return (x0 > x1) | (y0 > y1); }
   PGNFACE_HD std::int64_t area() const { return (std::int64_t(x1) - x0 + 1) * (y1 - y0 + 1); }
 };
 
@@ -67,9 +68,9 @@ PGNFACE_HD std::int32_t greatest(std::int32_t a, std::int32_t b) { return a > b 
 PGNFACE_HD PixelBox pixel_box(const FixedVertex& a, const FixedVertex& b, const FixedVertex& c,
                               std::int32_t width, std::int32_t row_begin, std::int32_t row_end) {
   const std::int32_t left = least(a.x, least(b.x, c.x));
-  if (left == kUnusable) return {1, 1, 0, 0};
   const std::int32_t half = kSubpixels / 2;
-  return {greatest((left + half - 1) >> kSubpixelBits, 0),
+  // Without a branch, so that a loop over triangles vectorises.
+  return {left == kUnusable ? kOutside : greatest((left + half - 1) >> kSubpixelBits, 0),
           greatest((least(a.y, least(b.y, c.y)) + half - 1) >> kSubpixelBits, row_begin),
           least((greatest(a.x, greatest(b.x, c.x)) - half) >> kSubpixelBits, width - 1),
           least((greatest(a.y, greatest(b.y, c.y)) - half) >> kSubpixelBits, row_end - 1)};
@@ -78,10 +79,26 @@ PGNFACE_HD PixelBox pixel_box(const FixedVertex& a, const FixedVertex& b, const 
 PGNFACE_HD bool is_small(const FixedVertex& a, const FixedVertex& b, const FixedVertex& c) {
   // Unsigned: one comparison a pair; coordinates stay below 2^29, so differences do not overflow.
   const auto near = [](std::int32_t p, std::int32_t q) {
-    return static_cast<std::uint32_t>(p - q + kSmallExtent) <= 2u * kSmallExtent;
+    return static_cast<std::uint32_t>(p) - static_cast<std::uint32_t>(q) + kSmallExtent <=
+           2u * kSmallExtent;
   };
-  return near(a.x, b.x) && near(b.x, c.x) && near(c.x, a.x) && near(a.y, b.y) && near(b.y, c.y) &&
+  return near(a.x, b.x) & near(b.x, c.x) & near(c.x, a.x) & near(a.y, b.y) & near(b.y, c.y) &
          near(c.y, a.y);
+}
+
+// Depth of the test above, triangle id below: the least key wins a pixel.
+using Key = unsigned long long;  // the type of CUDA's atomics
+constexpr Key kEmpty = ~Key(0);
+
+PGNFACE_HD Key depth_key(float depth, std::int32_t id) {
+  std::uint32_t bits;
+#ifdef __CUDA_ARCH__
+  bits = __float_as_uint(depth);
+#else
+  std::memcpy(&bits, &depth, sizeof bits);
+#endif
+  const std::uint32_t ordered = bits ^ (bits >> 31 ? 0xffffffffu : 0x80000000u);
+  return Key(ordered) << 32 | static_cast<std::uint32_t>(id);
 }
 
 // Edge functions of a triangle over its pixel box. Integer is int32 where is_small(), else int64.
@@ -92,16 +109,17 @@ struct EdgeFunctions {
   Integer bias[3];               // already added to value: -1 where a centre on the edge is outside
   float z0, dz1, dz2;            // depth = z0 + edge1 * dz1 + edge2 * dz2
 
-  // False when the snapped triangle has no area.
+  // False when the snapped triangle has no area; no branch, so that a loop over triangles
+  // vectorises.
   PGNFACE_HD bool set(const FixedVertex& a, const FixedVertex& b, const FixedVertex& c,
                       const PixelBox& box) {
     const Integer x[3] = {a.x, b.x, c.x}, y[3] = {a.y, b.y, c.y};
     Integer area = (x[1] - x[0]) * (y[2] - y[0]) - (y[1] - y[0]) * (x[2] - x[0]);
-    if (area == 0) return false;
     const Integer sign = area < 0 ? -1 : 1;  // both windings are drawn
     area *= sign;
     const Integer px = Integer(box.x0) * kSubpixels + kSubpixels / 2;
     const Integer py = Integer(box.y0) * kSubpixels + kSubpixels / 2;
+    PGNFACE_UNROLL
     for (int k = 0; k < 3; ++k) {
       const int p = k == 2 ? 0 : k + 1, q = k == 0 ? 2 : k - 1;
       const Integer dx = sign * (x[q] - x[p]), dy = sign * (y[q] - y[p]);
@@ -114,7 +132,7 @@ struct EdgeFunctions {
     z0 = a.z;
     dz1 = (b.z - a.z) * scale;
     dz2 = (c.z - a.z) * scale;
-    return true;
+    return area != 0;
   }
 
   PGNFACE_HD float depth(Integer value1, Integer value2) const {

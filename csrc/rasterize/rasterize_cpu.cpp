@@ -1,107 +1,88 @@
 #include <algorithm>
-#include <limits>
-#include <memory>
 
 #include "common/mesh.h"
 #include "common/parallel.h"
 #include "common/scatter.h"
-#include "rasterize/barycentric.h"
-#include "rasterize/coverage.h"
+#include "common/scratch.h"
+#include "common/simd.h"
+#include "rasterize/draw_cpu.h"
 #include "rasterize/rasterize.h"
+#include "rasterize/resolve_cpu.h"
 
 namespace pgnface {
 namespace {
 
-// The part of one image that a thread draws: all columns of rows [row_begin, row_end).
-struct Band {
-  std::int32_t width, row_begin, row_end;
-  float* nearest;     // depth of the test, (rows, width)
-  std::int32_t* ids;  // (rows, width)
+template <typename T>
+PGNFACE_CLONES void snap_vertices(const T* vertices, std::int64_t count, FixedVertex* fixed) {
+#pragma omp simd
+  for (std::int64_t v = 0; v < count; ++v) fixed[v] = snap_vertex(vertices + 3 * v);
+}
 
-  void offer(std::int64_t pixel, float z, std::int32_t id) const {
-    if (z < nearest[pixel]) {  // triangles come in the order of ids: an equal depth changes nothing
-      nearest[pixel] = z;
-      ids[pixel] = id;
+// Images of one size, and what is drawn from them.
+template <typename T>
+struct Scene {
+  const T* vertices;
+  const std::int32_t* triangles;
+  std::int32_t* triangle_ids;
+  T* barycentrics;
+  T* depth;
+  std::int64_t vertex_count, triangle_count, height, width;
+
+  // Rows [row_begin, row_end) of image n.
+  void draw_rows(std::int64_t n, std::int64_t row_begin, std::int64_t row_end,
+                 const FixedVertex* fixed, const Extent* extents) const {
+    thread_local Scratch<Key> keys_of_thread;
+    const std::int64_t size = (row_end - row_begin) * width + kKeyPadding;
+    Key* keys = keys_of_thread.reserve(size);
+    std::fill_n(keys, size, kEmpty);
+    draw_band(fixed, triangles, extents, triangle_count,
+              {static_cast<std::int32_t>(width), static_cast<std::int32_t>(height),
+               static_cast<std::int32_t>(row_begin), static_cast<std::int32_t>(row_end), keys});
+    for (std::int64_t y = row_begin; y < row_end; ++y) {
+      const std::int64_t row = (n * height + y) * width;
+      resolve_row(vertices + n * vertex_count * 3, triangles, keys + (y - row_begin) * width, y,
+                  width, triangle_ids + row, barycentrics + 2 * row, depth + row);
     }
+  }
+
+  // One image by one thread.
+  void draw_image(std::int64_t n, std::int64_t rows) const {
+    thread_local Scratch<FixedVertex> fixed_of_thread;
+    thread_local Scratch<Extent> extents_of_thread;
+    FixedVertex* fixed = fixed_of_thread.reserve(vertex_count);
+    Extent* extents = extents_of_thread.reserve(triangle_count);
+    snap_vertices(vertices + n * vertex_count * 3, vertex_count, fixed);
+    find_extents(fixed, triangles, 0, triangle_count, width, height, extents);
+    for (std::int64_t y = 0; y < height; y += rows) {
+      draw_rows(n, y, std::min(y + rows, height), fixed, extents);
+    }
+  }
+
+  // Images from `first` on, each by all threads.
+  void draw_together(std::int64_t first, std::int64_t count, std::int64_t rows, int threads) const {
+    constexpr std::int64_t kGrain = 1 << 13;  // vertices or triangles
+    thread_local Scratch<FixedVertex> fixed_of_call;
+    thread_local Scratch<Extent> extents_of_call;
+    FixedVertex* fixed = fixed_of_call.reserve(count * vertex_count);
+    Extent* extents = extents_of_call.reserve(count * triangle_count);
+    parallel_for(count * vertex_count, kGrain, threads, [&](std::int64_t begin, std::int64_t end) {
+      snap_vertices(vertices + 3 * (first * vertex_count + begin), end - begin, fixed + begin);
+    });
+    const std::int64_t chunks = (triangle_count + kGrain - 1) / kGrain;
+    parallel_for(count * chunks, 1, threads, [&](std::int64_t i, std::int64_t) {
+      const std::int64_t image = i / chunks, begin = i % chunks * kGrain;
+      find_extents(fixed + image * vertex_count, triangles, begin,
+                   std::min(begin + kGrain, triangle_count), width, height,
+                   extents + image * triangle_count);
+    });
+    const std::int64_t bands = (height + rows - 1) / rows;
+    parallel_for(count * bands, 1, threads, [&](std::int64_t i, std::int64_t) {
+      const std::int64_t image = i / bands, y = i % bands * rows;
+      draw_rows(first + image, y, std::min(y + rows, height), fixed + image * vertex_count,
+                extents + image * triangle_count);
+    });
   }
 };
-
-void draw_small(const EdgeFunctions<std::int32_t>& edges, const PixelBox& box, std::int32_t id,
-                const Band& band) {
-  std::int32_t row0 = edges.value[0], row1 = edges.value[1], row2 = edges.value[2];
-  for (std::int32_t y = box.y0; y <= box.y1; ++y) {
-    std::int32_t e0 = row0, e1 = row1, e2 = row2;
-    const std::int64_t row = std::int64_t(y - band.row_begin) * band.width;
-    for (std::int32_t x = box.x0; x <= box.x1; ++x) {
-      if ((e0 | e1 | e2) >= 0) band.offer(row + x, edges.depth(e1, e2), id);
-      e0 += edges.step_x[0];
-      e1 += edges.step_x[1];
-      e2 += edges.step_x[2];
-    }
-    row0 += edges.step_y[0];
-    row1 += edges.step_y[1];
-    row2 += edges.step_y[2];
-  }
-}
-
-// A wide box is mostly empty: the covered columns of each row are found by division.
-void draw_large(const EdgeFunctions<std::int64_t>& edges, const PixelBox& box, std::int32_t id,
-                const Band& band) {
-  for (std::int32_t y = box.y0; y <= box.y1; ++y) {
-    std::int64_t row[3], first = 0, last = box.x1 - box.x0;
-    for (int k = 0; k < 3; ++k) {
-      row[k] = edges.value[k] + (y - box.y0) * edges.step_y[k];
-      const std::int64_t step = edges.step_x[k];
-      if (step > 0) {
-        if (row[k] < 0) first = std::max(first, (-row[k] + step - 1) / step);
-      } else if (row[k] < 0) {
-        last = -1;
-      } else if (step < 0) {
-        last = std::min(last, row[k] / -step);
-      }
-    }
-    std::int64_t e1 = row[1] + first * edges.step_x[1], e2 = row[2] + first * edges.step_x[2];
-    const std::int64_t start = std::int64_t(y - band.row_begin) * band.width + box.x0;
-    for (std::int64_t x = first; x <= last; ++x) {
-      band.offer(start + x, edges.depth(e1, e2), id);
-      e1 += edges.step_x[1];
-      e2 += edges.step_x[2];
-    }
-  }
-}
-
-void draw_triangles(const FixedVertex* vertices, const std::int32_t* triangles,
-                    std::int64_t triangle_count, const Band& band) {
-  for (std::int64_t t = 0; t < triangle_count; ++t) {
-    const FixedVertex& a = vertices[triangles[3 * t]];
-    const FixedVertex& b = vertices[triangles[3 * t + 1]];
-    const FixedVertex& c = vertices[triangles[3 * t + 2]];
-    const PixelBox box = pixel_box(a, b, c, band.width, band.row_begin, band.row_end);
-    if (box.empty()) continue;
-    if (is_small(a, b, c)) {
-      EdgeFunctions<std::int32_t> edges;
-      if (edges.set(a, b, c, box)) draw_small(edges, box, static_cast<std::int32_t>(t), band);
-    } else {
-      EdgeFunctions<std::int64_t> edges;
-      if (edges.set(a, b, c, box)) draw_large(edges, box, static_cast<std::int32_t>(t), band);
-    }
-  }
-}
-
-// Weights and depth of `count` pixels of a row from column 0.
-template <typename T>
-void resolve_row(const T* vertices, const std::int32_t* triangles, const std::int32_t* ids,
-                 std::int64_t y, std::int64_t count, T* barycentrics, T* depth) {
-  for (std::int64_t x = 0; x < count; ++x) {
-    if (ids[x] < 0) {
-      barycentrics[2 * x] = barycentrics[2 * x + 1] = T(0);
-      depth[x] = std::numeric_limits<T>::infinity();
-      continue;
-    }
-    resolve_pixel(vertices, triangles + 3 * std::int64_t(ids[x]), x, y, barycentrics + 2 * x,
-                  depth + x);
-  }
-}
 
 }  // namespace
 
@@ -112,34 +93,20 @@ void rasterize_forward_cpu(const T* vertices, const std::int32_t* triangles,
                            std::int64_t vertex_count, std::int64_t triangle_count,
                            std::int64_t height, std::int64_t width, const Context& context) {
   require_vertex_indices("rasterize", triangles, triangle_count, vertex_count);
-  // Coverage is exact, so that the cut into bands may follow the threads without a trace.
-  const std::int64_t wanted = (context.threads + batch - 1) / std::max<std::int64_t>(batch, 1);
-  const std::int64_t bands = std::min(std::max<std::int64_t>(wanted, 1), height);
-  const std::int64_t rows = (height + bands - 1) / bands;
-  parallel_for(batch * bands, 1, context.threads, [&](std::int64_t begin, std::int64_t end) {
-    std::unique_ptr<FixedVertex[]> fixed(new FixedVertex[vertex_count]);
-    std::unique_ptr<float[]> nearest(new float[rows * width]);
-    for (std::int64_t i = begin; i < end; ++i) {
-      const std::int64_t n = i / bands, row_begin = i % bands * rows;
-      const std::int64_t row_end = std::min(row_begin + rows, height);
-      if (row_begin >= row_end) continue;
-      const T* image_vertices = vertices + n * vertex_count * 3;
-      const std::int64_t start = (n * height + row_begin) * width;
-      for (std::int64_t v = 0; v < vertex_count; ++v)
-        fixed[v] = snap_vertex(image_vertices + 3 * v);
-      std::fill_n(nearest.get(), (row_end - row_begin) * width,
-                  std::numeric_limits<float>::infinity());
-      std::fill_n(triangle_ids + start, (row_end - row_begin) * width, -1);
-      draw_triangles(fixed.get(), triangles, triangle_count,
-                     {static_cast<std::int32_t>(width), static_cast<std::int32_t>(row_begin),
-                      static_cast<std::int32_t>(row_end), nearest.get(), triangle_ids + start});
-      for (std::int64_t y = row_begin; y < row_end; ++y) {
-        const std::int64_t row = (n * height + y) * width;
-        resolve_row(image_vertices, triangles, triangle_ids + row, y, width, barycentrics + 2 * row,
-                    depth + row);
-      }
-    }
-  });
+  if (height * width == 0) return;
+  const Scene<T> scene{vertices,     triangles,      triangle_ids, barycentrics, depth,
+                       vertex_count, triangle_count, height,       width};
+  // The cut into bands leaves no trace in the result: it may follow the threads, and it keeps the
+  // keys in the cache.
+  constexpr std::int64_t kBandPixels = 1 << 16, kBandsPerThread = 2;
+  const std::int64_t rows = std::max<std::int64_t>(kBandPixels / width, 1);
+  const std::int64_t threads = std::max(context.threads, 1), rest = batch % threads;
+  parallel_for(batch - rest, 1, context.threads,
+               [&](std::int64_t n, std::int64_t) { scene.draw_image(n, rows); });
+  if (rest == 0) return;
+  const std::int64_t bands = (kBandsPerThread * threads + rest - 1) / rest;
+  scene.draw_together(batch - rest, rest, std::min(rows, (height + bands - 1) / bands),
+                      context.threads);
 }
 
 template <typename T>
@@ -153,16 +120,11 @@ void rasterize_backward_cpu(const T* grad_barycentrics, const T* grad_depth, con
                   [&](std::int64_t n, std::int64_t row_begin, std::int64_t row_end, T* target) {
                     const T* image_vertices = vertices + n * vertex_count * 3;
                     for (std::int64_t y = row_begin; y < row_end; ++y) {
-                      for (std::int64_t x = 0; x < width; ++x) {
-                        const std::int64_t pixel = (n * height + y) * width + x;
-                        const std::int32_t id = triangle_ids[pixel];
-                        if (id < 0 || id >= triangle_count) continue;
-                        resolve_pixel_backward(
-                            image_vertices, triangles + 3 * std::int64_t(id), x, y,
-                            grad_barycentrics ? grad_barycentrics + 2 * pixel : nullptr,
-                            grad_depth ? grad_depth + pixel : nullptr,
-                            [target](std::int64_t i, T value) { target[i] += value; });
-                      }
+                      const std::int64_t row = (n * height + y) * width;
+                      resolve_row_backward(
+                          grad_barycentrics ? grad_barycentrics + 2 * row : nullptr,
+                          grad_depth ? grad_depth + row : nullptr, image_vertices, triangles,
+                          triangle_count, triangle_ids + row, y, width, target);
                     }
                   });
 }

@@ -8,8 +8,6 @@
 namespace pgnface {
 namespace {
 
-using Key = unsigned long long;  // depth of the test above, triangle id below: the least one wins
-constexpr Key kEmpty = ~Key(0);
 constexpr unsigned kAllLanes = 0xffffffffu;
 // Pixels of a box up to which one thread, or one warp, draws a triangle. The queue takes the rest,
 // and with it all triangles that need 64-bit edge functions.
@@ -57,9 +55,7 @@ struct Triangle {
 };
 
 __device__ void offer(Key* pixel, float depth, std::int32_t id) {
-  const unsigned bits = __float_as_uint(depth);
-  const unsigned ordered = bits ^ (bits >> 31 ? 0xffffffffu : 0x80000000u);
-  atomicMin(pixel, Key(ordered) << 32 | static_cast<unsigned>(id));
+  atomicMin(pixel, depth_key(depth, id));
 }
 
 template <typename Integer>

@@ -60,6 +60,22 @@ class TestContract:
         inputs = vertices, triangles, 40, 41
         assert torch.equal(ops.rasterize(*inputs)[0], reference.rasterize(*inputs)[0])
 
+    @pytest.mark.parametrize("threads", [1, 2])
+    @pytest.mark.parametrize("sectors, size", [(4, 280), (12, 260), (40, 40), (60, 23)])
+    def test_ids_match_twin_on_a_sphere(self, sectors, size, threads):
+        """Images of more pixels than are drawn at a time, and boxes of no pixel to most."""
+        vertices, triangles = meshes.sphere(sectors // 2, sectors)
+        points = torch.stack([vertices, vertices.flip(1)]) * 0.51 * size + 0.497 * size
+        inputs = points.float(), triangles, size, size - 3
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        try:
+            for n in (1, 2):
+                ids = ops.rasterize(inputs[0][:n], *inputs[1:]).triangle_ids
+                assert torch.equal(ids, reference.rasterize(inputs[0][:n], *inputs[1:])[0])
+        finally:
+            torch.set_num_threads(before)
+
     def test_gradcheck(self):
         def floats(vertices, *rest):
             fragments = ops.rasterize(vertices, *rest)
