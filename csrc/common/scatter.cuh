@@ -61,18 +61,21 @@ __global__ void fixed_point_kernel(std::int64_t items, Emit emit, unsigned long 
 __global__ void from_fixed_point_kernel(std::int64_t items, std::int64_t size, float* target,
                                         const unsigned long long* sums, const unsigned* largest);
 
-// Adds to `target` (size values) what emit(item, add) hands to add(index, term), for each of
-// `items` items. workspace: size + 1 zeroed int64 for the deterministic mode, else null. There, one
-// term that is not finite makes all sums NaN.
+// Sums into `target` (size values, need not be set) what emit(item, add) hands to add(index, term),
+// for each of `items` items. workspace: size + 1 int64 for the deterministic mode, else null.
+// There, one term that is not finite makes all sums NaN.
 template <typename Emit>
 void scatter_add(std::int64_t items, const Emit& emit, float* target, std::int64_t size,
                  std::int64_t* workspace, const Context& context) {
-  if (items == 0) return;
   const cudaStream_t stream = stream_of(context);
+  check_cuda(cudaMemsetAsync(target, 0, size * sizeof(float), stream), "scatter_add");
+  if (items == 0) return;
   const unsigned grid = grid_for(items);
   if (workspace == nullptr) {
     scatter_kernel<<<grid, kBlock, 0, stream>>>(items, emit, target);
   } else {
+    check_cuda(cudaMemsetAsync(workspace, 0, (size + 1) * sizeof(std::int64_t), stream),
+               "scatter_add");
     auto* sums = reinterpret_cast<unsigned long long*>(workspace);
     auto* largest = reinterpret_cast<unsigned*>(workspace + size);
     largest_term_kernel<<<grid, kBlock, 0, stream>>>(items, emit, largest);

@@ -111,8 +111,8 @@ PGNFACE_HD void boundary_backward(const Surface<T>& a, const Surface<T>& b, Near
   add(3 * std::int64_t(triangle[2]) + axis, (1 - weights[0] - weights[1]) * grad);
 }
 
-// grad_vertices must come zeroed. workspace: CUDA in the deterministic mode, as many int64 as
-// grad_vertices has values and one more, zeroed.
+// grad_vertices is written whole. workspace: CUDA in the deterministic mode, as many int64 as
+// grad_vertices has values and one more.
 #define PGNFACE_DECLARE(device)                                                                    \
   template <typename T>                                                                            \
   void edge_gradient_backward_##device(                                                            \

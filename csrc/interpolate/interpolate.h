@@ -31,39 +31,44 @@ PGNFACE_HD bool attribute_rows(const std::int32_t* triangles, std::int32_t id,
   return true;
 }
 
-// One pixel's value. attributes: those of its image; weights: of vertices 0 and 1.
-template <typename T>
+// One pixel's value. attributes: those of its image; weights: of vertices 0 and 1. kChannels: their
+// number where the compiler may know it, else 0.
+template <int kChannels, typename T>
 PGNFACE_HD void interpolate_pixel(const T* attributes, const std::int32_t* triangles,
                                   std::int32_t id, const T* weights, T* value,
                                   std::int64_t triangle_count, std::int64_t vertex_count,
                                   std::int64_t channels) {
+  if (kChannels > 0) channels = kChannels;
   std::int64_t rows[3];
-  const bool drawn = attribute_rows(triangles, id, triangle_count, vertex_count, channels, rows);
-  for (std::int64_t c = 0; c < channels; ++c) {
-    value[c] = drawn ? weights[0] * attributes[rows[0] + c] + weights[1] * attributes[rows[1] + c] +
-                           (1 - weights[0] - weights[1]) * attributes[rows[2] + c]
-                     : T(0);
+  if (!attribute_rows(triangles, id, triangle_count, vertex_count, channels, rows)) {
+    for (std::int64_t c = 0; c < channels; ++c) value[c] = T(0);
+    return;
   }
+  const T first = weights[0], second = weights[1], last = 1 - first - second;
+  const T *a = attributes + rows[0], *b = attributes + rows[1], *d = attributes + rows[2];
+  for (std::int64_t c = 0; c < channels; ++c) value[c] = first * a[c] + second * b[c] + last * d[c];
 }
 
 // Hands the gradients by the attributes to add(offset, term), those by the weights to grad_weights
 // unless it is null.
-template <typename T, typename Add>
+template <int kChannels, typename T, typename Add>
 PGNFACE_HD void interpolate_pixel_backward(const T* grad_value, const T* attributes,
                                            const std::int32_t* triangles, std::int32_t id,
                                            const T* weights, T* grad_weights,
                                            std::int64_t triangle_count, std::int64_t vertex_count,
                                            std::int64_t channels, const Add& add) {
+  if (kChannels > 0) channels = kChannels;
   std::int64_t rows[3];
   T grad0 = 0, grad1 = 0;
   if (attribute_rows(triangles, id, triangle_count, vertex_count, channels, rows)) {
+    const T first = weights[0], second = weights[1], last = 1 - first - second;
     for (std::int64_t c = 0; c < channels; ++c) {
-      const T grad = grad_value[c], last = attributes[rows[2] + c];
-      grad0 += grad * (attributes[rows[0] + c] - last);
-      grad1 += grad * (attributes[rows[1] + c] - last);
-      add(rows[0] + c, weights[0] * grad);
-      add(rows[1] + c, weights[1] * grad);
-      add(rows[2] + c, (1 - weights[0] - weights[1]) * grad);
+      const T grad = grad_value[c], origin = attributes[rows[2] + c];
+      grad0 += grad * (attributes[rows[0] + c] - origin);
+      grad1 += grad * (attributes[rows[1] + c] - origin);
+      add(rows[0] + c, first * grad);
+      add(rows[1] + c, second * grad);
+      add(rows[2] + c, last * grad);
     }
   }
   if (grad_weights) {
@@ -72,9 +77,8 @@ PGNFACE_HD void interpolate_pixel_backward(const T* grad_value, const T* attribu
   }
 }
 
-// grad_attributes may be null, else it must come zeroed; grad_barycentrics may be null, else it is
-// written whole. workspace: CUDA in the deterministic mode, as many int64 as grad_attributes has
-// values and one more, zeroed.
+// The gradients are written whole; either may be null. workspace: CUDA in the deterministic mode,
+// as many int64 as grad_attributes has values and one more.
 #define PGNFACE_DECLARE(device)                                                                    \
   template <typename T>                                                                            \
   void interpolate_forward_##device(                                                               \

@@ -1,3 +1,4 @@
+#include "common/channels.h"
 #include "common/cuda.h"
 #include "common/scatter.cuh"
 #include "interpolate/interpolate.h"
@@ -5,18 +6,20 @@
 namespace pgnface {
 namespace {
 
+template <int kChannels>
 __global__ void forward_kernel(const float* attributes, const std::int32_t* triangles,
                                const std::int32_t* triangle_ids, const float* barycentrics,
                                float* values, std::int64_t batch, std::int64_t vertex_count,
                                std::int64_t channels, std::int64_t triangle_count,
                                std::int64_t pixels) {
   PGNFACE_GRID_LOOP(i, batch * pixels) {
-    interpolate_pixel(attributes + i / pixels * vertex_count * channels, triangles, triangle_ids[i],
-                      barycentrics + 2 * i, values + i * channels, triangle_count, vertex_count,
-                      channels);
+    interpolate_pixel<kChannels>(attributes + i / pixels * vertex_count * channels, triangles,
+                                 triangle_ids[i], barycentrics + 2 * i, values + i * channels,
+                                 triangle_count, vertex_count, channels);
   }
 }
 
+template <int kChannels>
 struct Backward {
   const float *grad_values, *attributes;
   const std::int32_t *triangles, *triangle_ids;
@@ -27,16 +30,17 @@ struct Backward {
   template <typename Add>
   __device__ void operator()(std::int64_t i, const Add& add) const {
     const std::int64_t image = i / pixels * vertex_count * channels;
-    interpolate_pixel_backward(grad_values + i * channels, attributes + image, triangles,
-                               triangle_ids[i], barycentrics + 2 * i,
-                               grad_barycentrics ? grad_barycentrics + 2 * i : nullptr,
-                               triangle_count, vertex_count, channels,
-                               [&](std::int64_t k, float term) { add(image + k, term); });
+    interpolate_pixel_backward<kChannels>(
+        grad_values + i * channels, attributes + image, triangles, triangle_ids[i],
+        barycentrics + 2 * i, grad_barycentrics ? grad_barycentrics + 2 * i : nullptr,
+        triangle_count, vertex_count, channels,
+        [&](std::int64_t k, float term) { add(image + k, term); });
   }
 };
 
 // For a caller that wants the gradient by the barycentrics alone.
-__global__ void barycentrics_kernel(std::int64_t items, Backward backward) {
+template <int kChannels>
+__global__ void barycentrics_kernel(std::int64_t items, Backward<kChannels> backward) {
   PGNFACE_GRID_LOOP(i, items) {
     backward(i, [](std::int64_t, float) {});
   }
@@ -53,9 +57,11 @@ void interpolate_forward_cuda(const T* attributes, const std::int32_t* triangles
   DeviceGuard guard(context);
   const std::int64_t pixels = height * width;
   if (batch * pixels == 0) return;
-  forward_kernel<<<grid_for(batch * pixels), kBlock, 0, stream_of(context)>>>(
-      attributes, triangles, triangle_ids, barycentrics, values, batch, vertex_count, channels,
-      triangle_count, pixels);
+  with_channels(channels, [&](auto known) {
+    forward_kernel<known()><<<grid_for(batch * pixels), kBlock, 0, stream_of(context)>>>(
+        attributes, triangles, triangle_ids, barycentrics, values, batch, vertex_count, channels,
+        triangle_count, pixels);
+  });
   check_cuda(cudaGetLastError(), "interpolate");
 }
 
@@ -69,17 +75,18 @@ void interpolate_backward_cuda(const T* grad_values, const T* attributes,
                                const Context& context) {
   DeviceGuard guard(context);
   const std::int64_t items = batch * height * width;
-  if (items == 0) return;
-  const Backward backward{grad_values,    attributes,        triangles,    triangle_ids,
-                          barycentrics,   grad_barycentrics, vertex_count, channels,
-                          triangle_count, height * width};
-  if (grad_attributes != nullptr) {
-    scatter_add(items, backward, grad_attributes, batch * vertex_count * channels, workspace,
-                context);
-  } else {
-    barycentrics_kernel<<<grid_for(items), kBlock, 0, stream_of(context)>>>(items, backward);
-    check_cuda(cudaGetLastError(), "interpolate backward");
-  }
+  with_channels(channels, [&](auto known) {
+    const Backward<known()> backward{grad_values,    attributes,        triangles,    triangle_ids,
+                                     barycentrics,   grad_barycentrics, vertex_count, channels,
+                                     triangle_count, height * width};
+    if (grad_attributes != nullptr) {
+      scatter_add(items, backward, grad_attributes, batch * vertex_count * channels, workspace,
+                  context);
+    } else if (items > 0) {
+      barycentrics_kernel<<<grid_for(items), kBlock, 0, stream_of(context)>>>(items, backward);
+      check_cuda(cudaGetLastError(), "interpolate backward");
+    }
+  });
 }
 
 template void interpolate_forward_cuda<float>(const float*, const std::int32_t*,

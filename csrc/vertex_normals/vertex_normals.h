@@ -6,9 +6,11 @@
 //             appears are incident[offsets[v]] ... incident[offsets[v + 1] - 1]
 //   normals   (batch, count, 3): sum of (b - a) x (c - a) over the triangles (a, b, c), normalised;
 //             zero where that sum is shorter than kShortest
+//   inverse_lengths (batch, count): 1 / length of that sum, 0 where it is too short; kept for the
+//             backward pass
 //
-// Both directions gather over the corners of a vertex in order, so nothing is added atomically and
-// the result is the same bits on every run and for any number of threads.
+// The CPU adds triangle by triangle, CUDA gathers over the corners of a vertex in order. Nothing is
+// added atomically, and the result is the same bits on every run and for any number of threads.
 #pragma once
 
 #include <cmath>
@@ -22,91 +24,71 @@ namespace pgnface {
 
 constexpr double kShortest = 1e-12;  // twice an area, in squared units of the vertices
 
-// Topology of a mesh and the vertices of one item.
 template <typename T>
-struct MeshView {
-  const T* vertices;
-  const std::int32_t *triangles, *offsets, *incident;
-
-  PGNFACE_HD Vector3<T> vertex(std::int64_t v) const {
-    return {vertices[3 * v], vertices[3 * v + 1], vertices[3 * v + 2]};
-  }
-};
-
-template <typename T>
-PGNFACE_HD Vector3<T> area_normal(const MeshView<T>& mesh, std::int64_t v) {
-  Vector3<T> sum{};
-  for (std::int32_t i = mesh.offsets[v]; i < mesh.offsets[v + 1]; ++i) {
-    const std::int32_t* triangle = mesh.triangles + 3 * std::int64_t(mesh.incident[i] / 3);
-    const Vector3<T> a = mesh.vertex(triangle[0]);
-    sum = sum + cross(mesh.vertex(triangle[1]) - a, mesh.vertex(triangle[2]) - a);
-  }
-  return sum;
+PGNFACE_HD Vector3<T> load_vector(const T* values, std::int64_t row) {
+  return {values[3 * row], values[3 * row + 1], values[3 * row + 2]};
 }
 
+// Twice the area of a triangle, along its normal.
 template <typename T>
-PGNFACE_HD void vertex_normal(const MeshView<T>& mesh, std::int64_t v, T* normal) {
-  const Vector3<T> sum = area_normal(mesh, v);
+PGNFACE_HD Vector3<T> area_normal(const T* vertices, const std::int32_t* triangle) {
+  const Vector3<T> a = load_vector(vertices, triangle[0]);
+  return cross(load_vector(vertices, triangle[1]) - a, load_vector(vertices, triangle[2]) - a);
+}
+
+// Turns the sum at `normal` into the unit normal and returns 1 / its length.
+template <typename T>
+PGNFACE_HD T normalize(T* normal) {
+  const Vector3<T> sum = load_vector(normal, 0);
   const T length = std::sqrt(dot(sum, sum));
-  for (int i = 0; i < 3; ++i) normal[i] = length < T(kShortest) ? T(0) : sum[i] / length;
+  const T inverse = length < T(kShortest) ? T(0) : 1 / length;
+  for (int i = 0; i < 3; ++i) normal[i] = inverse * sum[i];
+  return inverse;
 }
 
 // Gradient by the sum before it is normalised.
 template <typename T>
-PGNFACE_HD void area_normal_gradient(const MeshView<T>& mesh, std::int64_t v, const T* grad_normal,
-                                     T* grad_sum) {
-  const Vector3<T> sum = area_normal(mesh, v);
-  const T length = std::sqrt(dot(sum, sum));
-  const Vector3<T> unit = (1 / length) * sum;
-  const Vector3<T> grad{grad_normal[0], grad_normal[1], grad_normal[2]};
-  const Vector3<T> along = dot(grad, unit) * unit;
+PGNFACE_HD void sum_gradient(const T* grad_normal, const T* normal, T inverse_length, T* grad_sum) {
+  const Vector3<T> unit = load_vector(normal, 0), grad = load_vector(grad_normal, 0);
+  const T along = dot(grad, unit);
   for (int i = 0; i < 3; ++i) {
-    grad_sum[i] = length < T(kShortest) ? T(0) : (grad[i] - along[i]) / length;
+    grad_sum[i] = inverse_length == 0 ? T(0) : inverse_length * (grad[i] - along * unit[i]);
   }
 }
 
-// Gradient by one vertex: for a triangle (a, b, c), (b - c) x g with g the sum of the gradients of
-// its three corners, and the other corners in cyclic order.
+// Gradient by the area normal of a triangle.
 template <typename T>
-PGNFACE_HD void vertex_gradient(const MeshView<T>& mesh, std::int64_t v, const T* grad_sums,
-                                T* grad_vertex) {
-  const MeshView<T> grads{grad_sums, nullptr, nullptr, nullptr};
-  Vector3<T> total{};
-  for (std::int32_t i = mesh.offsets[v]; i < mesh.offsets[v + 1]; ++i) {
-    const std::int32_t corner = mesh.incident[i] % 3;
-    const std::int32_t* triangle = mesh.triangles + 3 * std::int64_t(mesh.incident[i] / 3);
-    const Vector3<T> grad =
-        grads.vertex(triangle[0]) + grads.vertex(triangle[1]) + grads.vertex(triangle[2]);
-    const Vector3<T> edge =
-        mesh.vertex(triangle[(corner + 1) % 3]) - mesh.vertex(triangle[(corner + 2) % 3]);
-    total = total + cross(edge, grad);
-  }
-  for (int i = 0; i < 3; ++i) grad_vertex[i] = total[i];
+PGNFACE_HD Vector3<T> area_gradient(const T* grad_sums, const std::int32_t* triangle) {
+  return load_vector(grad_sums, triangle[0]) + load_vector(grad_sums, triangle[1]) +
+         load_vector(grad_sums, triangle[2]);
 }
 
+// Gradient by the vertex at a corner, given that by the area normal: (b - c) x g for corner a of a
+// triangle (a, b, c), and the other corners in cyclic order.
 template <typename T>
-void vertex_normals_forward_cpu(const T* vertices, const std::int32_t* triangles,
-                                const std::int32_t* offsets, const std::int32_t* incident,
-                                T* normals, std::int64_t batch, std::int64_t count,
-                                const Context& context);
+PGNFACE_HD Vector3<T> corner_gradient(const T* vertices, const std::int32_t* triangle, int corner,
+                                      const Vector3<T>& area_gradient) {
+  const std::int32_t next = triangle[corner == 2 ? 0 : corner + 1];
+  const std::int32_t last = triangle[corner == 0 ? 2 : corner - 1];
+  return cross(load_vector(vertices, next) - load_vector(vertices, last), area_gradient);
+}
 
-// grad_sums is scratch like vertices.
-template <typename T>
-void vertex_normals_backward_cpu(const T* grad_normals, const T* vertices,
-                                 const std::int32_t* triangles, const std::int32_t* offsets,
-                                 const std::int32_t* incident, T* grad_sums, T* grad_vertices,
-                                 std::int64_t batch, std::int64_t count, const Context& context);
-
-template <typename T>
-void vertex_normals_forward_cuda(const T* vertices, const std::int32_t* triangles,
-                                 const std::int32_t* offsets, const std::int32_t* incident,
-                                 T* normals, std::int64_t batch, std::int64_t count,
-                                 const Context& context);
-
-template <typename T>
-void vertex_normals_backward_cuda(const T* grad_normals, const T* vertices,
-                                  const std::int32_t* triangles, const std::int32_t* offsets,
-                                  const std::int32_t* incident, T* grad_sums, T* grad_vertices,
-                                  std::int64_t batch, std::int64_t count, const Context& context);
+// workspace: CUDA only, batch * triangle_count * 4 values.
+#define PGNFACE_DECLARE(device)                                                                   \
+  template <typename T>                                                                           \
+  void vertex_normals_forward_##device(const T* vertices, const std::int32_t* triangles,          \
+                                       const std::int32_t* offsets, const std::int32_t* incident, \
+                                       T* normals, T* inverse_lengths, T* workspace,              \
+                                       std::int64_t batch, std::int64_t count,                    \
+                                       std::int64_t triangle_count, const Context& context);      \
+  template <typename T>                                                                           \
+  void vertex_normals_backward_##device(                                                          \
+      const T* grad_normals, const T* vertices, const std::int32_t* triangles,                    \
+      const std::int32_t* offsets, const std::int32_t* incident, const T* normals,                \
+      const T* inverse_lengths, T* grad_sums, T* grad_vertices, T* workspace, std::int64_t batch, \
+      std::int64_t count, std::int64_t triangle_count, const Context& context);
+PGNFACE_DECLARE(cpu)
+PGNFACE_DECLARE(cuda)
+#undef PGNFACE_DECLARE
 
 }  // namespace pgnface

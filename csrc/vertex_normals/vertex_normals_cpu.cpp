@@ -1,63 +1,69 @@
 #include "common/parallel.h"
+#include "common/scatter.h"
 #include "vertex_normals/vertex_normals.h"
 
 namespace pgnface {
 namespace {
 
-constexpr std::int64_t kVertices = 512;  // a chunk
-
-// body(mesh of the item, vertex, offset of the vertex's coordinates) for all vertices of all items.
-template <typename T, typename Body>
-void for_each_vertex(const T* vertices, const std::int32_t* triangles, const std::int32_t* offsets,
-                     const std::int32_t* incident, std::int64_t batch, std::int64_t count,
-                     const Context& context, Body body) {
-  parallel_for(
-      batch * count, kVertices, context.threads, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) {
-          const std::int64_t item = i / count;
-          const MeshView<T> mesh{vertices + 3 * item * count, triangles, offsets, incident};
-          body(mesh, i - item * count, item);
-        }
-      });
+template <typename T>
+void add_to(T* target, std::int32_t row, const Vector3<T>& term) {
+  for (int i = 0; i < 3; ++i) target[3 * std::int64_t(row) + i] += term[i];
 }
 
 }  // namespace
 
 template <typename T>
 void vertex_normals_forward_cpu(const T* vertices, const std::int32_t* triangles,
-                                const std::int32_t* offsets, const std::int32_t* incident,
-                                T* normals, std::int64_t batch, std::int64_t count,
+                                const std::int32_t* /*offsets*/, const std::int32_t* /*incident*/,
+                                T* normals, T* inverse_lengths, T* /*workspace*/,
+                                std::int64_t batch, std::int64_t count, std::int64_t triangle_count,
                                 const Context& context) {
-  for_each_vertex(vertices, triangles, offsets, incident, batch, count, context,
-                  [=](const MeshView<T>& mesh, std::int64_t v, std::int64_t item) {
-                    vertex_normal(mesh, v, normals + 3 * (item * count + v));
-                  });
+  scatter_by_rows(
+      normals, batch, 3 * count, triangle_count, context.threads,
+      [&](std::int64_t item, std::int64_t begin, std::int64_t end, T* sums) {
+        const T* points = vertices + 3 * item * count;
+        for (const std::int32_t* t = triangles + 3 * begin; t != triangles + 3 * end; t += 3) {
+          const Vector3<T> normal = area_normal(points, t);
+          for (int k = 0; k < 3; ++k) add_to(sums, t[k], normal);
+        }
+      },
+      [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t v = begin / 3; v < end / 3; ++v) {
+          inverse_lengths[v] = normalize(normals + 3 * v);
+        }
+      });
 }
 
 template <typename T>
 void vertex_normals_backward_cpu(const T* grad_normals, const T* vertices,
-                                 const std::int32_t* triangles, const std::int32_t* offsets,
-                                 const std::int32_t* incident, T* grad_sums, T* grad_vertices,
-                                 std::int64_t batch, std::int64_t count, const Context& context) {
-  for_each_vertex(vertices, triangles, offsets, incident, batch, count, context,
-                  [=](const MeshView<T>& mesh, std::int64_t v, std::int64_t item) {
-                    const std::int64_t i = 3 * (item * count + v);
-                    area_normal_gradient(mesh, v, grad_normals + i, grad_sums + i);
-                  });
-  for_each_vertex(vertices, triangles, offsets, incident, batch, count, context,
-                  [=](const MeshView<T>& mesh, std::int64_t v, std::int64_t item) {
-                    vertex_gradient(mesh, v, grad_sums + 3 * item * count,
-                                    grad_vertices + 3 * (item * count + v));
-                  });
+                                 const std::int32_t* triangles, const std::int32_t* /*offsets*/,
+                                 const std::int32_t* /*incident*/, const T* normals,
+                                 const T* inverse_lengths, T* grad_sums, T* grad_vertices,
+                                 T* /*workspace*/, std::int64_t batch, std::int64_t count,
+                                 std::int64_t triangle_count, const Context& context) {
+  parallel_for(batch * count, 4096, context.threads, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t v = begin; v < end; ++v) {
+      sum_gradient(grad_normals + 3 * v, normals + 3 * v, inverse_lengths[v], grad_sums + 3 * v);
+    }
+  });
+  scatter_by_rows(
+      grad_vertices, batch, 3 * count, triangle_count, context.threads,
+      [&](std::int64_t item, std::int64_t begin, std::int64_t end, T* sums) {
+        const T *points = vertices + 3 * item * count, *grads = grad_sums + 3 * item * count;
+        for (const std::int32_t* t = triangles + 3 * begin; t != triangles + 3 * end; t += 3) {
+          const Vector3<T> grad = area_gradient(grads, t);
+          for (int k = 0; k < 3; ++k) add_to(sums, t[k], corner_gradient(points, t, k, grad));
+        }
+      });
 }
 
 #define PGNFACE_INSTANTIATE(T)                                                                     \
   template void vertex_normals_forward_cpu<T>(const T*, const std::int32_t*, const std::int32_t*,  \
-                                              const std::int32_t*, T*, std::int64_t, std::int64_t, \
-                                              const Context&);                                     \
-  template void vertex_normals_backward_cpu<T>(const T*, const T*, const std::int32_t*,            \
-                                               const std::int32_t*, const std::int32_t*, T*, T*,   \
-                                               std::int64_t, std::int64_t, const Context&);
+                                              const std::int32_t*, T*, T*, T*, std::int64_t,       \
+                                              std::int64_t, std::int64_t, const Context&);         \
+  template void vertex_normals_backward_cpu<T>(                                                    \
+      const T*, const T*, const std::int32_t*, const std::int32_t*, const std::int32_t*, const T*, \
+      const T*, T*, T*, T*, std::int64_t, std::int64_t, std::int64_t, const Context&);
 PGNFACE_INSTANTIATE(float)
 PGNFACE_INSTANTIATE(double)
 

@@ -4,40 +4,79 @@
 namespace pgnface {
 namespace {
 
-// The mesh with the vertices of the item that flat vertex i belongs to.
-template <typename T>
-__device__ MeshView<T> item_of(const MeshView<T>& mesh, std::int64_t item, std::int64_t count) {
-  return {mesh.vertices + 3 * item * count, mesh.triangles, mesh.offsets, mesh.incident};
+// A vector a triangle, padded so that one 128-bit access moves it.
+__device__ float4 pack(const Vector3<float>& value) {
+  return make_float4(value[0], value[1], value[2], 0.0f);
 }
 
-template <typename T>
-__global__ void forward_kernel(MeshView<T> mesh, T* __restrict__ normals, std::int64_t batch,
-                               std::int64_t count) {
-  PGNFACE_GRID_LOOP(i, batch * count) {
-    const std::int64_t item = i / count;
-    vertex_normal(item_of(mesh, item, count), i - item * count, normals + 3 * i);
+__global__ void area_normal_kernel(const float* __restrict__ vertices,
+                                   const std::int32_t* __restrict__ triangles,
+                                   float4* __restrict__ area_normals, std::int64_t batch,
+                                   std::int64_t count, std::int64_t triangle_count) {
+  PGNFACE_GRID_LOOP(i, batch * triangle_count) {
+    const std::int64_t item = i / triangle_count;
+    area_normals[i] =
+        pack(area_normal(vertices + 3 * item * count, triangles + 3 * (i - item * triangle_count)));
   }
 }
 
-template <typename T>
-__global__ void area_gradient_kernel(const T* __restrict__ grad_normals, MeshView<T> mesh,
-                                     T* __restrict__ grad_sums, std::int64_t batch,
-                                     std::int64_t count) {
+__global__ void gather_normal_kernel(const float4* __restrict__ area_normals,
+                                     const std::int32_t* __restrict__ offsets,
+                                     const std::int32_t* __restrict__ incident,
+                                     float* __restrict__ normals,
+                                     float* __restrict__ inverse_lengths, std::int64_t batch,
+                                     std::int64_t count, std::int64_t triangle_count) {
   PGNFACE_GRID_LOOP(i, batch * count) {
-    const std::int64_t item = i / count;
-    area_normal_gradient(item_of(mesh, item, count), i - item * count, grad_normals + 3 * i,
-                         grad_sums + 3 * i);
+    const std::int64_t item = i / count, v = i - item * count;
+    const float4* own = area_normals + item * triangle_count;
+    float sum[3] = {0, 0, 0};
+    for (std::int32_t j = offsets[v]; j < offsets[v + 1]; ++j) {
+      const float4 normal = own[incident[j] / 3];
+      sum[0] += normal.x, sum[1] += normal.y, sum[2] += normal.z;
+    }
+    inverse_lengths[i] = normalize(sum);
+    for (int k = 0; k < 3; ++k) normals[3 * i + k] = sum[k];
   }
 }
 
-template <typename T>
-__global__ void vertex_gradient_kernel(MeshView<T> mesh, const T* __restrict__ grad_sums,
-                                       T* __restrict__ grad_vertices, std::int64_t batch,
-                                       std::int64_t count) {
+__global__ void sum_gradient_kernel(const float* __restrict__ grad_normals,
+                                    const float* __restrict__ normals,
+                                    const float* __restrict__ inverse_lengths,
+                                    float* __restrict__ grad_sums, std::int64_t vertices) {
+  PGNFACE_GRID_LOOP(i, vertices) {
+    sum_gradient(grad_normals + 3 * i, normals + 3 * i, inverse_lengths[i], grad_sums + 3 * i);
+  }
+}
+
+__global__ void area_gradient_kernel(const float* __restrict__ grad_sums,
+                                     const std::int32_t* __restrict__ triangles,
+                                     float4* __restrict__ area_gradients, std::int64_t batch,
+                                     std::int64_t count, std::int64_t triangle_count) {
+  PGNFACE_GRID_LOOP(i, batch * triangle_count) {
+    const std::int64_t item = i / triangle_count;
+    area_gradients[i] = pack(
+        area_gradient(grad_sums + 3 * item * count, triangles + 3 * (i - item * triangle_count)));
+  }
+}
+
+__global__ void gather_gradient_kernel(const float* __restrict__ vertices,
+                                       const std::int32_t* __restrict__ triangles,
+                                       const std::int32_t* __restrict__ offsets,
+                                       const std::int32_t* __restrict__ incident,
+                                       const float4* __restrict__ area_gradients,
+                                       float* __restrict__ grad_vertices, std::int64_t batch,
+                                       std::int64_t count, std::int64_t triangle_count) {
   PGNFACE_GRID_LOOP(i, batch * count) {
-    const std::int64_t item = i / count;
-    vertex_gradient(item_of(mesh, item, count), i - item * count, grad_sums + 3 * item * count,
-                    grad_vertices + 3 * i);
+    const std::int64_t item = i / count, v = i - item * count;
+    Vector3<float> total{};
+    for (std::int32_t j = offsets[v]; j < offsets[v + 1]; ++j) {
+      const std::int32_t triangle = incident[j] / 3;
+      const float4 grad = area_gradients[item * triangle_count + triangle];
+      total = total + corner_gradient(vertices + 3 * item * count,
+                                      triangles + 3 * std::int64_t(triangle),
+                                      incident[j] - 3 * triangle, {grad.x, grad.y, grad.z});
+    }
+    for (int k = 0; k < 3; ++k) grad_vertices[3 * i + k] = total[k];
   }
 }
 
@@ -46,37 +85,49 @@ __global__ void vertex_gradient_kernel(MeshView<T> mesh, const T* __restrict__ g
 template <typename T>
 void vertex_normals_forward_cuda(const T* vertices, const std::int32_t* triangles,
                                  const std::int32_t* offsets, const std::int32_t* incident,
-                                 T* normals, std::int64_t batch, std::int64_t count,
+                                 T* normals, T* inverse_lengths, T* workspace, std::int64_t batch,
+                                 std::int64_t count, std::int64_t triangle_count,
                                  const Context& context) {
   DeviceGuard guard(context);
   if (batch * count == 0) return;
-  forward_kernel<<<grid_for(batch * count), kBlock, 0, stream_of(context)>>>(
-      MeshView<T>{vertices, triangles, offsets, incident}, normals, batch, count);
+  const cudaStream_t stream = stream_of(context);
+  auto* area_normals = reinterpret_cast<float4*>(workspace);
+  area_normal_kernel<<<grid_for(batch * triangle_count), kBlock, 0, stream>>>(
+      vertices, triangles, area_normals, batch, count, triangle_count);
+  gather_normal_kernel<<<grid_for(batch * count), kBlock, 0, stream>>>(
+      area_normals, offsets, incident, normals, inverse_lengths, batch, count, triangle_count);
   check_cuda(cudaGetLastError(), "vertex_normals");
 }
 
 template <typename T>
 void vertex_normals_backward_cuda(const T* grad_normals, const T* vertices,
                                   const std::int32_t* triangles, const std::int32_t* offsets,
-                                  const std::int32_t* incident, T* grad_sums, T* grad_vertices,
-                                  std::int64_t batch, std::int64_t count, const Context& context) {
+                                  const std::int32_t* incident, const T* normals,
+                                  const T* inverse_lengths, T* grad_sums, T* grad_vertices,
+                                  T* workspace, std::int64_t batch, std::int64_t count,
+                                  std::int64_t triangle_count, const Context& context) {
   DeviceGuard guard(context);
   if (batch * count == 0) return;
-  const MeshView<T> mesh{vertices, triangles, offsets, incident};
   const cudaStream_t stream = stream_of(context);
-  area_gradient_kernel<<<grid_for(batch * count), kBlock, 0, stream>>>(grad_normals, mesh,
-                                                                       grad_sums, batch, count);
-  vertex_gradient_kernel<<<grid_for(batch * count), kBlock, 0, stream>>>(
-      mesh, grad_sums, grad_vertices, batch, count);
+  auto* area_gradients = reinterpret_cast<float4*>(workspace);
+  sum_gradient_kernel<<<grid_for(batch * count), kBlock, 0, stream>>>(
+      grad_normals, normals, inverse_lengths, grad_sums, batch * count);
+  area_gradient_kernel<<<grid_for(batch * triangle_count), kBlock, 0, stream>>>(
+      grad_sums, triangles, area_gradients, batch, count, triangle_count);
+  gather_gradient_kernel<<<grid_for(batch * count), kBlock, 0, stream>>>(
+      vertices, triangles, offsets, incident, area_gradients, grad_vertices, batch, count,
+      triangle_count);
   check_cuda(cudaGetLastError(), "vertex_normals backward");
 }
 
 template void vertex_normals_forward_cuda<float>(const float*, const std::int32_t*,
                                                  const std::int32_t*, const std::int32_t*, float*,
-                                                 std::int64_t, std::int64_t, const Context&);
+                                                 float*, float*, std::int64_t, std::int64_t,
+                                                 std::int64_t, const Context&);
 template void vertex_normals_backward_cuda<float>(const float*, const float*, const std::int32_t*,
-                                                  const std::int32_t*, const std::int32_t*, float*,
-                                                  float*, std::int64_t, std::int64_t,
+                                                  const std::int32_t*, const std::int32_t*,
+                                                  const float*, const float*, float*, float*,
+                                                  float*, std::int64_t, std::int64_t, std::int64_t,
                                                   const Context&);
 
 }  // namespace pgnface

@@ -100,4 +100,4 @@ def scatter_workspace(target: Tensor) -> Tensor | None:
     """
     if not (backend_of(target) == "cuda" and torch.are_deterministic_algorithms_enabled()):
         return None
-    return target.new_zeros(target.numel() + 1, dtype=torch.int64)
+    return target.new_empty(target.numel() + 1, dtype=torch.int64)

@@ -72,7 +72,7 @@ def _backward_kernel(
     barycentrics: Tensor,
     depth: Tensor,
 ) -> Tensor:
-    grad_vertices = torch.zeros_like(vertices)
+    grad_vertices = torch.empty_like(vertices)
     launch(
         "edge_gradient_backward",
         *(grad.contiguous(), image, vertices, triangles, triangle_ids, barycentrics, depth),

@@ -110,7 +110,7 @@ def _grads(
     attributes: Tensor, barycentrics: Tensor, needs_attributes: bool, needs_barycentrics: bool
 ) -> tuple[Tensor, Tensor]:
     return (
-        torch.zeros_like(attributes) if needs_attributes else attributes.new_empty(0),
+        torch.empty_like(attributes) if needs_attributes else attributes.new_empty(0),
         torch.empty_like(barycentrics) if needs_barycentrics else barycentrics.new_empty(0),
     )
 

@@ -38,46 +38,61 @@ def vertex_normals(vertices: Tensor, adjacency: Adjacency) -> Tensor:
         raise ValueError(
             f"{op}: adjacency is on {adjacency.triangles.device}, expected {vertices.device}"
         )
-    return _forward(*prepare(op, vertices=vertices), *adjacency)
-
-
-def _forward_kernel(vertices, triangles, offsets, incident):
-    normals = torch.empty_like(vertices)
-    launch(
-        "vertex_normals_forward",
-        *(vertices, triangles, offsets, incident, normals, *vertices.shape[:2]),
-    )
+    normals, _ = _forward(*prepare(op, vertices=vertices), *adjacency)
     return normals
 
 
-def _backward_kernel(grad, vertices, triangles, offsets, incident):
+def _workspace(vertices: Tensor, triangles: Tensor) -> Tensor | None:
+    if not vertices.is_cuda:
+        return None
+    return vertices.new_empty(vertices.shape[0], triangles.shape[0], 4)
+
+
+def _outputs(vertices: Tensor) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(vertices), vertices.new_empty(vertices.shape[:2])
+
+
+def _forward_kernel(vertices, triangles, offsets, incident):
+    normals, inverse_lengths = outputs = _outputs(vertices)
+    launch(
+        "vertex_normals_forward",
+        *(vertices, triangles, offsets, incident, normals, inverse_lengths),
+        *(_workspace(vertices, triangles), *vertices.shape[:2], triangles.shape[0]),
+    )
+    return outputs
+
+
+def _backward_kernel(grad, vertices, triangles, offsets, incident, normals, inverse_lengths):
     scratch, grad_vertices = torch.empty_like(vertices), torch.empty_like(vertices)
     launch(
         "vertex_normals_backward",
-        *(grad.contiguous(), vertices, triangles, offsets, incident, scratch, grad_vertices),
-        *vertices.shape[:2],
+        *(grad.contiguous(), vertices, triangles, offsets, incident, normals, inverse_lengths),
+        *(scratch, grad_vertices, _workspace(vertices, triangles)),
+        *(*vertices.shape[:2], triangles.shape[0]),
     )
     return grad_vertices
 
 
 def _setup(ctx, inputs, output):
-    ctx.save_for_backward(*inputs)
+    ctx.mark_non_differentiable(output[1])
+    ctx.save_for_backward(*inputs, *output)
 
 
-def _autograd(ctx, grad):
+def _autograd(ctx, grad, _):
     return _backward(grad, *ctx.saved_tensors), None, None, None
 
 
 _backward = register(
     "vertex_normals_backward(Tensor grad, Tensor vertices, Tensor triangles, Tensor offsets,"
-    " Tensor incident) -> Tensor",
+    " Tensor incident, Tensor normals, Tensor inverse_lengths) -> Tensor",
     _backward_kernel,
-    lambda grad, vertices, triangles, offsets, incident: torch.empty_like(vertices),
+    lambda grad, vertices, *_: torch.empty_like(vertices),
 )
 _forward = register(
-    "vertex_normals(Tensor vertices, Tensor triangles, Tensor offsets, Tensor incident) -> Tensor",
+    "vertex_normals(Tensor vertices, Tensor triangles, Tensor offsets, Tensor incident)"
+    " -> (Tensor, Tensor)",
     _forward_kernel,
-    lambda vertices, triangles, offsets, incident: torch.empty_like(vertices),
+    lambda vertices, *_: _outputs(vertices),
     _autograd,
     _setup,
 )
