@@ -20,7 +20,6 @@ AXES = {
     "size": ((224,), (112, 224, 512)),
     "mesh": (("bfm",), ("builtin", "ict", "bfm", "large")),
 }
-MESHES = (*SIZES, "ict")
 
 
 class Place(NamedTuple):
@@ -38,7 +37,7 @@ def pytest_addoption(parser):
     group.addoption("--grid", choices=("default", "full"), default="default")
     group.addoption("--batch", type=int, nargs="+", help="batch sizes")
     group.addoption("--size", type=int, nargs="+", help="sides of the images in pixels")
-    group.addoption("--mesh", choices=MESHES, nargs="+", help="face meshes")
+    group.addoption("--mesh", choices=SIZES, nargs="+", help="face meshes")
     group.addoption("--threads", type=int, nargs="+", default=[1], help="CPU threads; 1 2 for both")
     group.addoption("--device", choices=("cpu", "cuda"), nargs="+", help="default: what there is")
     group.addoption("--ours", action="store_true", help="leave the peers out")

@@ -24,7 +24,9 @@ def main(paths: list[str]) -> None:
 def heading(machine: dict) -> str:
     """What was measured, and on what."""
     device = machine.get("cuda_device") or machine.get("cpu")
-    return f"{device}, torch {machine.get('torch')}, commit {str(machine.get('commit'))[:12]}"
+    commit, _, dirty = str(machine.get("commit")).partition("-")
+    commit = commit[:12] + ("-" + dirty if dirty else "")
+    return f"{device}, torch {machine.get('torch')}, commit {commit}"
 
 
 def table(result: dict) -> list[str]:
@@ -46,7 +48,12 @@ def table(result: dict) -> list[str]:
             continue
         time, spread = seconds(ours)
         share = share_of_limit(ours["extra_info"], limits, time)
-        peers = [f"{name} x{seconds(peer)[0] / time:.2f}" for name, peer in entries.items()]
+        peers = [
+            f"{name} {100 * seconds(peer)[0] / time:.0f} %"  # a part of ours, not a peer
+            if name == "outside_network"
+            else f"{name} x{seconds(peer)[0] / time:.2f}"
+            for name, peer in entries.items()
+        ]
         lines.append(
             f"| {group} | {time * 1e3:.3f} | {spread * 1e3:.3f} | {share} | {', '.join(peers)} |"
         )

@@ -14,8 +14,9 @@ from torch import Tensor
 from pgnface.geometry import flip_axes
 from pgnface.morphable import load_model
 
-SIZES = {"builtin": None, "bfm": (35_709, 70_789), "large": (150_000, 298_700)}
-"""Vertices and triangles by name; "bfm" is the size of the face of the Basel Face Model."""
+SIZES = {"builtin": None, "ict": None, "bfm": (35_709, 70_789), "large": (150_000, 298_700)}
+"""Vertices and triangles by name, ``None`` for a model's own mesh; "bfm" is the size of the face of
+the Basel Face Model."""
 
 _HEIGHT = 1.02
 """Of the face in image heights: it then covers about 73 % of the picture."""
@@ -26,7 +27,7 @@ def face_mesh(name: str = "bfm", model: str = "default") -> tuple[Tensor, Tensor
     """A frontal face in image space, for a picture of side 1: vertices (V, 3), triangles (T, 3).
 
     Args:
-        name: a key of :data:`SIZES`; "builtin" leaves the model's mesh as it is.
+        name: a key of :data:`SIZES`.
         model: face model to start from.
     """
     source = load_model(model)
