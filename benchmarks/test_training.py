@@ -4,9 +4,9 @@ import itertools
 
 import pytest
 
-from pgnface.bench import steps
+from pgnface.bench import cases, steps
 
-from .axes import PASSES
+from .axes import IMPLEMENTATIONS, PASSES
 from .conftest import note, time_call
 
 FRAMES = 2
@@ -17,6 +17,13 @@ def test_multiframe_loss(compare, place, mesh, model, batch, size, backward):
     subjects = max(1, batch // FRAMES)
     case = steps.multiframe_loss(mesh, subjects, FRAMES, size, device=place.device, model=model)
     compare(case, backward=backward)
+
+
+@PASSES
+@IMPLEMENTATIONS("torch")
+def test_census_distance(compare, place, mesh, model, batch, size, implementation, backward):
+    case = cases.census_distance(mesh, batch, size, device=place.device, model=model)
+    compare(case, implementation, backward)
 
 
 @pytest.mark.parametrize("part", ["whole", "outside_network"])

@@ -43,6 +43,7 @@ class Case:
         backward: floor that the backward pass adds; ``None`` where there is no gradient.
         peers: other implementations that take and return the same, by name.
         scene: what is drawn, for rendering.
+        peer_inputs: what the peers take in place of the inputs, where it differs.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Case:
     backward: Floor | None = None
     peers: dict[str, Callable] = field(default_factory=dict)
     scene: Scene | None = None
+    peer_inputs: tuple[Tensor, ...] | None = None
 
     def floor(self, backward: bool) -> Floor:
         """Of a call of :meth:`calls` with the same argument."""
@@ -68,13 +70,15 @@ class Case:
                 pass without recording it.
             rotate: bytes that the copies together are to exceed (the size of a cache).
         """
-        function = self.run if implementation == "pgnface" else self.peers[implementation]
-        first = _copy(self.inputs)
+        function, inputs = self.run, self.inputs
+        if implementation != "pgnface":
+            function, inputs = self.peers[implementation], self.peer_inputs or inputs
+        first = _copy(inputs)
         with torch.no_grad():
             outputs = _tensors(function(*first))
         size = sum(t.nbytes for t in (*first, *outputs))
         copies = max(1, min(MOST_COPIES, round(rotate / max(size, 1) + 0.5)))
-        rotation = [first, *(_copy(self.inputs) for _ in range(copies - 1))]
+        rotation = [first, *(_copy(inputs) for _ in range(copies - 1))]
         if not backward:
             ready = [_forward(function, inputs) for inputs in rotation]
         else:

@@ -27,36 +27,50 @@ def evaluate_morphable(
     coefficients: int = 144,
     *,
     posed: bool = True,
-    basis: torch.dtype = torch.float32,
+    quantized: bool = False,
     device: str = "cpu",
 ) -> Case:
     """Vertices of a face model, with the pose in the same pass.
 
-    Forward: the basis ``3 V P`` (4 or 2 bytes each), the mean and ``3 N V`` vertices; ``6 N V P``
-    operations, and 18 a vertex for a pose. Backward, to coefficients and pose: basis, mean, the
-    incoming gradient and the posed vertices; the same product once more, transposed, and 36 a
-    vertex for the pose.
+    Forward: the basis ``3 V P`` (4 bytes each; ``3 V Q`` of 2 bytes when quantized, where Q - P
+    fields have a second part), the mean and ``3 N V`` vertices; ``6 N V P`` operations, and 18 a
+    vertex for a pose. Backward, to coefficients and pose: basis, mean, the incoming gradient and
+    the posed vertices; the same product once more, transposed, and 36 a vertex for the pose.
+
+    The peers of a quantized basis take the one that it was made of.
     """
-    generator = torch.Generator().manual_seed(0)
-    mean = torch.randn(vertices, 3, generator=generator).to(device) * 50
-    axes = (torch.randn(coefficients, vertices, 3, generator=generator) / 2).to(device, basis)
-    inputs = [mean, axes, _random(batch, coefficients, device=device).requires_grad_()]
+    mean, basis, reach = _face_model(vertices, coefficients)
+    values = _random(batch, coefficients, device="cpu").clamp(-1, 1) * reach
+    rest = [values.to(device).requires_grad_()]
     if posed:
-        inputs += [t.requires_grad_() for t in _poses(batch, device)]
+        rest += [t.requires_grad_() for t in _poses(batch, device)]
+    mean, exact = mean.to(device), basis.to(device)
+    inputs, run = (mean, exact, *rest), ops.evaluate_morphable
+    stored = exact.nbytes
+    if quantized:
+        parts = [part.to(device) for part in ops.quantize_basis(basis, reach)]
+        stored = sum(part.nbytes for part in parts)
+        inputs = (mean, *parts, *rest)
+
+        def run(mean, values, steps, repeated, *rest):
+            basis = ops.QuantizedBasis(values, steps, repeated)
+            return ops.evaluate_morphable(mean, basis, *rest)
+
     product = 6 * batch * vertices * coefficients
-    constants = mean.nbytes + axes.nbytes + 4 * batch * coefficients
+    constants = mean.nbytes + stored + 4 * batch * coefficients
     per_item = 4 * _POSE * batch if posed else 0
     result = 12 * batch * vertices
     return Case(
-        "evaluate_morphable",
-        ops.evaluate_morphable,
-        tuple(inputs),
+        "evaluate_morphable, 16-bit" if quantized else "evaluate_morphable",
+        run,
+        inputs,
         Floor(constants + result + per_item, product + posed * 18 * batch * vertices),
         Floor(
             constants + (2 if posed else 1) * result + 2 * per_item + 4 * batch * coefficients,
             product + posed * 36 * batch * vertices,
         ),
         {"torch": _torch_evaluate_morphable},
+        peer_inputs=(mean, exact, *rest) if quantized else None,
     )
 
 
@@ -280,6 +294,28 @@ def sample_colors(
     )
 
 
+def census_distance(
+    mesh: str = "bfm", batch: int = 16, size: int = 224, *, device: str = "cpu", **options
+) -> Case:
+    """Census distance of grey pictures, as far as the faces in them reach.
+
+    Forward: two pictures and the mask are read, one written; 13 operations for each of 24
+    neighbours of a covered pixel. Backward, to one picture: the incoming gradient, too, is read,
+    one picture written; about twice the operations.
+    """
+    scene = Scene(mesh, batch, size, device, **options)
+    mask = ops.rasterize(scene.vertices, scene.triangles, size, size).mask.float()
+    image, target = torch.rand(2, batch, size, size, device=device)
+    return Case(
+        "census_distance",
+        ops.census_distance,
+        (image.requires_grad_(), target, mask),
+        Floor(16 * scene.pixels, 13 * 24 * scene.covered),
+        Floor(20 * scene.pixels, 26 * 24 * scene.covered),
+        {"torch": reference.census_distance},
+    )
+
+
 class Scene:
     """``N`` faces, each turned a little differently, in front of pictures of side ``S``.
 
@@ -306,6 +342,23 @@ class Scene:
         self.covered = int(ops.rasterize(self.vertices, self.triangles, size, size).mask.sum())
 
 
+def _face_model(vertices: int, coefficients: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean ``(V, 3)``, basis ``(P, V, 3)`` in mm, and how large coefficients get ``(P,)``.
+
+    The largest displacements of a mode fall off as those of scanned models: identities from 8 mm,
+    with coefficients up to 3, and expressions from an open mouth, up to 1.
+    """
+    generator = torch.Generator().manual_seed(0)
+    mean = 50 * torch.randn(vertices, 3, generator=generator)
+    identities = round(coefficients * 5 / 9)
+    index = torch.arange(coefficients)
+    is_identity = index < identities
+    rank = torch.where(is_identity, index, index - identities) + 1.0
+    largest = torch.where(is_identity, 8.0, 35.0) * rank**-0.7
+    basis = 2 * torch.rand(coefficients, vertices, 3, generator=generator) - 1
+    return mean, basis * largest[:, None, None], torch.where(is_identity, 3.0, 1.0)
+
+
 def _random(*shape: int, device: str, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).to(device)
 
@@ -329,12 +382,7 @@ def _torch_evaluate_morphable(
     translation: Tensor | None = None,
 ) -> Tensor:
     """Two products of matrices, each with its addition."""
-    flat = basis.flatten(1)
-    if basis.dtype != mean.dtype:  # what half precision offers without a kernel of one's own
-        shape = mean.flatten() + (coefficients.to(basis.dtype) @ flat).to(mean.dtype)
-    else:
-        shape = torch.addmm(mean.flatten(), coefficients, flat)
-    shape = shape.unflatten(1, (-1, 3))
+    shape = torch.addmm(mean.flatten(), coefficients, basis.flatten(1)).unflatten(1, (-1, 3))
     if scale is None:
         return shape
     linear = (scale[:, None, None] * rotation).transpose(1, 2)

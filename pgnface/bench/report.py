@@ -96,7 +96,12 @@ def _resolve(device: str) -> str:
 
 def _rows(device: str, batch: int, limits: Limits) -> Iterator[Row]:
     makers = (
-        lambda: cases.evaluate_morphable(batch, len(face_mesh(MESH)[0]), device=device),
+        *(
+            lambda quantized=quantized: cases.evaluate_morphable(
+                batch, len(face_mesh(MESH)[0]), quantized=quantized, device=device
+            )
+            for quantized in (False, True)
+        ),
         lambda: cases.solve_pose(SETS, device=device),
         *(
             lambda make=make: make(MESH, batch, SIZE, device=device)
@@ -107,6 +112,7 @@ def _rows(device: str, batch: int, limits: Limits) -> Iterator[Row]:
                 cases.vertex_normals,
                 cases.vertex_visibility,
                 cases.sample_colors,
+                cases.census_distance,
                 steps.render,
             )
         ),

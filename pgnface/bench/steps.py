@@ -63,7 +63,7 @@ def multiframe_loss(
     """The photometric loss between frames of a person: colours swapped, rendered and compared.
 
     The floor is the sum of the ops' (those after the swap run on ``F (F - 1)`` pictures a person),
-    and of what robust and census terms read. Gradients go to the vertices.
+    and of the colours that the robust term reads. Gradients go to the vertices.
     """
     from pgnface.losses import multiframe_photometric_loss
 
@@ -80,7 +80,8 @@ def multiframe_loss(
     one_each = [cases.rasterize, cases.vertex_normals, cases.vertex_visibility, cases.sample_colors]
     parts = [case(mesh, subjects * frames, size, device=device, **options) for case in one_each]
     parts.append(cases.interpolate(mesh, pairs, size, 4, device=device, **options))
-    parts.append(cases.edge_gradient(mesh, pairs, size, device=device, **options))
+    for case in (cases.edge_gradient, cases.census_distance):
+        parts.append(case(mesh, pairs, size, device=device, **options))
     forward, backward = _sums(parts)
     pictures = 2 * 12 * pairs * size * size
     return Case(

@@ -14,7 +14,7 @@ SMALL = {"mesh": "builtin", "batch": 2, "size": 24}
 MAKERS = {
     "evaluate_morphable": lambda: cases.evaluate_morphable(3, 40, 5, posed=False),
     "evaluate_morphable posed": lambda: cases.evaluate_morphable(3, 40, 5),
-    "evaluate_morphable half": lambda: cases.evaluate_morphable(3, 40, 5, basis=torch.float16),
+    "evaluate_morphable 16-bit": lambda: cases.evaluate_morphable(3, 40, 5, quantized=True),
     "solve_pose": lambda: cases.solve_pose(4),
     "solve_pose weighted": lambda: cases.solve_pose(4, weighted=True),
     "rasterize": lambda: cases.rasterize(**SMALL),
@@ -23,6 +23,7 @@ MAKERS = {
     "vertex_normals": lambda: cases.vertex_normals("builtin", 2, 1000),
     "vertex_visibility": lambda: cases.vertex_visibility(**SMALL),
     "sample_colors": lambda: cases.sample_colors(**SMALL),
+    "census_distance": lambda: cases.census_distance(**SMALL),
     "render": lambda: steps.render(**SMALL),
     "render with edges": lambda: steps.render(**SMALL, edges=True),
     "multi-frame loss": lambda: steps.multiframe_loss("builtin", 1, 2, 24),
@@ -36,18 +37,16 @@ def case(request) -> Case:
 
 
 def test_peers_compute_the_same(case):
-    half = any(t.dtype == torch.float16 for t in case.inputs)
     for peer in case.peers.values():
+        pairs = ((case.run, case.inputs), (peer, case.peer_inputs or case.inputs))
         with torch.no_grad():  # where a peer may take another way
-            values = [tensors_of(function(*case.inputs)) for function in (case.run, peer)]
-        (ours, grads), (theirs, peer_grads) = (
-            run_with_gradients(function, case.inputs) for function in (case.run, peer)
-        )
+            values = [tensors_of(function(*inputs)) for function, inputs in pairs]
+        (ours, grads), (theirs, peer_grads) = (run_with_gradients(*pair) for pair in pairs)
         for a, b in (*zip(*values, strict=True), *zip(ours, theirs, strict=True)):
-            torch.testing.assert_close(a, b, atol=2e-2, rtol=1e-2)
+            torch.testing.assert_close(a, b, atol=2e-3, rtol=1e-3)
         for a, b in zip(grads, peer_grads, strict=True):
-            scale, limit = float(a.abs().max()), 1e-2 if half else 1e-3
-            torch.testing.assert_close(a / scale, b / scale, atol=limit, rtol=limit)
+            scale = float(a.abs().max())
+            torch.testing.assert_close(a / scale, b / scale, atol=1e-3, rtol=1e-3)
 
 
 def test_every_case_can_be_timed(case):
@@ -59,8 +58,9 @@ def test_every_case_can_be_timed(case):
 
 @pytest.mark.parametrize(
     "name",
-    ["evaluate_morphable", "evaluate_morphable posed", "evaluate_morphable half", "solve_pose",
-     "solve_pose weighted", "edge_gradient", "sample_colors"],
+    ["evaluate_morphable", "evaluate_morphable posed", "evaluate_morphable 16-bit", "solve_pose",
+     "solve_pose weighted", "edge_gradient", "sample_colors",
+     "census_distance"],
 )  # fmt: skip
 def test_forward_floors_are_inputs_and_outputs(name):
     """Where all that is read is an input, and all that is written an output."""

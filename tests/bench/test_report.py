@@ -7,7 +7,14 @@ from pgnface.bench import Limits, machine, report
 from pgnface.cli import main
 
 NAMES = {
-    *("evaluate_morphable", "solve_pose", "rasterize", "interpolate", "edge_gradient"),
+    *(
+        "evaluate_morphable",
+        "evaluate_morphable, 16-bit",
+        "census_distance",
+        "solve_pose",
+        "rasterize",
+    ),
+    *("interpolate", "edge_gradient"),
     *("vertex_normals", "vertex_visibility", "sample_colors", "render", "render with edges"),
     *("multi-frame loss", "inference", "training step"),
 }
