@@ -22,6 +22,7 @@ def test_a_missing_kernel_is_named():
 def test_cuda_tensors_in_a_build_without_cuda(monkeypatch):
     class Fake(torch.Tensor):
         device = torch.device("cuda", 0)
+        is_cpu = False
 
     monkeypatch.setattr(_library, "_C", type("Module", (), {"has_cuda": False}))
     fake = torch.zeros(1).as_subclass(Fake)

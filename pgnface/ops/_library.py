@@ -24,7 +24,11 @@ def register(
     backward: Callable | None = None,
     setup_context: Callable | None = None,
 ) -> Callable:
-    """Register one op and return its callable.
+    """Register one op and return a callable that takes its arguments by position.
+
+    Where nothing but autograd watches, the callable runs the kernel without a way through torch's
+    dispatcher, which costs several times the kernel of a small problem. Under ``torch.compile``, a
+    mode, a transform, a trace or the profiler it calls the registered op.
 
     Args:
         schema: ``"name(Tensor a, ...) -> Tensor"``, without the namespace.
@@ -46,7 +50,58 @@ def register(
     torch.library.register_autograd(
         f"pgnface::{name}", backward, setup_context=setup_context, lib=_LIBRARY
     )
-    return getattr(torch.ops.pgnface, name).default
+    op = getattr(torch.ops.pgnface, name).default
+
+    def forward(ctx, *arguments):
+        output = implementation(*arguments)
+        if setup_context is not None:
+            setup_context(ctx=ctx, inputs=arguments, output=output)
+        return output
+
+    methods = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
+    differentiable = type(name, (torch.autograd.Function,), methods).apply
+
+    def call(*arguments):
+        if torch.compiler.is_compiling() or _is_watched():
+            return op(*arguments)
+        needs_gradient = False
+        for argument in arguments:
+            if isinstance(argument, Tensor):
+                if not _is_plain(argument):
+                    return op(*arguments)
+                needs_gradient |= argument.requires_grad
+        if needs_gradient and torch.is_grad_enabled():
+            return differentiable(*arguments)
+        return implementation(*arguments)
+
+    return call
+
+
+def _is_watched() -> bool:
+    """Whether something besides autograd must see a call: a mode, a transform, a trace, a profile.
+
+    Parts of torch without a public question. A version that lacks one gets the dispatcher always.
+    """
+    try:
+        return (
+            torch._C._len_torch_dispatch_stack() > 0
+            or torch._C._len_torch_function_stack() > 0
+            or torch._C._are_functorch_transforms_active()
+            or torch._C._get_tracing_state() is not None
+            or torch.autograd.forward_ad._current_level >= 0
+            or torch.autograd._profiler_enabled()
+        )
+    except AttributeError:
+        return True
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether a tensor is its own memory: no subclass, no meta tensor, no lazy negation."""
+    return (
+        (type(tensor) is Tensor or type(tensor) is torch.nn.Parameter)
+        and (tensor.is_cpu or tensor.is_cuda)
+        and not tensor.is_neg()
+    )
 
 
 def launch(kernel: str, *arguments: Tensor | int | float | None) -> None:
@@ -61,33 +116,53 @@ def launch(kernel: str, *arguments: Tensor | int | float | None) -> None:
             launch.
         TypeError: when no kernel exists for the tensors' device and dtype.
     """
-    first = next(a for a in arguments if isinstance(a, Tensor) and a.is_floating_point())
+    addresses, first = [], None
+    for argument in arguments:
+        if isinstance(argument, Tensor):
+            addresses.append(argument.data_ptr())
+            if first is None and argument.is_floating_point():
+                first = argument
+        else:
+            addresses.append(0 if argument is None else argument)
     backend = backend_of(first)
+    key = kernel, backend, first.dtype
+    function = _KERNELS.get(key)
+    if function is None:
+        function = _KERNELS[key] = _find_kernel(*key)
+    function(*addresses, _context(first))
+
+
+_KERNELS: dict[tuple[str, str, torch.dtype], Callable] = {}
+_CPU_CONTEXTS: dict[int, _C.Context] = {}  # by the number of threads
+
+
+def _find_kernel(kernel: str, backend: str, dtype: torch.dtype) -> Callable:
     if backend == "cuda" and not _C.has_cuda:
         raise RuntimeError(
             f"{kernel}: got CUDA tensors, but pgnface was built without CUDA; "
             "reinstall it with nvcc on the PATH (PGNFACE_CUDA=ON makes that a requirement)"
         )
-    function = getattr(_C, f"{kernel}_{backend}_{_SUFFIX.get(first.dtype)}", None)
+    function = getattr(_C, f"{kernel}_{backend}_{_SUFFIX.get(dtype)}", None)
     if function is None:
-        raise TypeError(f"{kernel}: no kernel for {first.dtype} on {first.device.type}")
-    addresses = [
-        a.data_ptr() if isinstance(a, Tensor) else 0 if a is None else a for a in arguments
-    ]
-    function(*addresses, _context(first.device))
+        raise TypeError(f"{kernel}: no kernel for {dtype} on {backend}")
+    return function
 
 
 def backend_of(tensor: Tensor) -> str:
     """Which kernels take a tensor: ``"cpu"`` or ``"cuda"``."""
-    return tensor.device.type
+    return "cpu" if tensor.is_cpu else tensor.device.type
 
 
-def _context(device: torch.device) -> _C.Context:
-    if device.type == "cpu":
-        return _C.Context(threads=torch.get_num_threads())
+def _context(tensor: Tensor) -> _C.Context:
+    if tensor.is_cpu:
+        threads = torch.get_num_threads()
+        context = _CPU_CONTEXTS.get(threads)
+        if context is None:
+            context = _CPU_CONTEXTS[threads] = _C.Context(threads=threads)
+        return context
     return _C.Context(
-        device=device.index,
-        stream=torch.cuda.current_stream(device).cuda_stream,
+        device=tensor.device.index,
+        stream=torch.cuda.current_stream(tensor.device).cuda_stream,
         deterministic=torch.are_deterministic_algorithms_enabled(),
     )
 

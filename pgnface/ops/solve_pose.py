@@ -64,18 +64,27 @@ def solve_pose(source: Tensor, target: Tensor, weights: Tensor | None = None) ->
     require_shape(op, "target", target, "N, K, 3", N=batch, K=count)
     if weights is not None:
         require_shape(op, "weights", weights, "N, K", N=batch, K=count)
-    return Similarity(*_forward(*prepare(op, source=source, target=target, weights=weights)))
+    points = prepare(op, source=source, target=target, weights=weights)
+    differentiable = torch.is_grad_enabled() and any(
+        tensor is not None and tensor.requires_grad for tensor in points
+    )
+    return Similarity(*_forward(*points, differentiable)[:4])
 
 
-def _empty_results(source, target, weights=None):
-    batch = source.shape[0]
-    shapes = (batch,), (batch, 3, 3), (batch, 3), (batch,)
-    return tuple(source.new_empty(shape) for shape in shapes)
+_STATE = 25  # doubles an item that the gradient needs, kPoseState of csrc/solve_pose/pose_fit.h
 
 
-def _forward_kernel(source, target, weights=None):
-    results = _empty_results(source, target)
-    launch("solve_pose_forward", source, target, weights, *results, *source.shape[:2])
+def _empty_results(source, target, weights=None, differentiable=True):
+    batch, new = source.shape[0], source.new_empty
+    state = new(batch if differentiable else 0, _STATE, dtype=torch.float64)
+    return new(batch), new(batch, 3, 3), new(batch, 3), new(batch), state
+
+
+def _forward_kernel(source, target, weights=None, differentiable=True):
+    results = _empty_results(source, target, weights, differentiable)
+    batch, count, _ = source.shape
+    state = results[4] if differentiable else None
+    launch("solve_pose_forward", source, target, weights, *results[:4], state, batch, count)
     return results
 
 
@@ -84,42 +93,48 @@ def _empty_gradients(source, weights):
     return torch.empty_like(source), torch.empty_like(source), grad_weights
 
 
-def _backward_kernel(grad_scale, grad_rotation, grad_translation, grad_residual, *points):
-    source, target, weights = points
+def _backward_kernel(grad_scale, grad_rotation, grad_translation, grad_residual, *saved):
+    source, target, weights, state = saved
     gradients = _empty_gradients(source, weights)
+    batch, count, _ = source.shape
     grads = (grad_scale, grad_rotation, grad_translation, grad_residual)
     launch(
         "solve_pose_backward",
-        *(grad.contiguous() for grad in grads),
-        *(source, target, weights),
+        *(None if grad is None else grad.contiguous() for grad in grads),
+        *(source, target, weights, state),
         *(*gradients[:2], None if weights is None else gradients[2]),
-        *source.shape[:2],
+        *(batch, count),
     )
     return gradients
 
 
 def _setup(ctx, inputs, output):
-    ctx.save_for_backward(*inputs)
+    source, target, weights = (*inputs, None)[:3]
+    ctx.set_materialize_grads(False)
+    ctx.mark_non_differentiable(output[4])
+    ctx.save_for_backward(source, target, weights, output[4])
 
 
 def _autograd(ctx, *grads):
-    gradients = _backward(*grads, *ctx.saved_tensors)
+    source, target, weights, state = ctx.saved_tensors
+    if state.shape[0] != source.shape[0]:
+        raise RuntimeError("pgnface::solve_pose was called with differentiable=False")
+    gradients = _backward(*grads[:4], source, target, weights, state)
     # torch drops trailing arguments that have their default, so there may be fewer needs.
-    return tuple(
-        g if wanted else None for g, wanted in zip(gradients, ctx.needs_input_grad, strict=False)
-    )
+    needs = ctx.needs_input_grad
+    return tuple(gradients[i] if i < 3 and wanted else None for i, wanted in enumerate(needs))
 
 
 _backward = register(
-    "solve_pose_backward(Tensor grad_scale, Tensor grad_rotation, Tensor grad_translation,"
-    " Tensor grad_residual, Tensor source, Tensor target, Tensor? weights)"
+    "solve_pose_backward(Tensor? grad_scale, Tensor? grad_rotation, Tensor? grad_translation,"
+    " Tensor? grad_residual, Tensor source, Tensor target, Tensor? weights, Tensor state)"
     " -> (Tensor, Tensor, Tensor)",
     _backward_kernel,
     lambda *arguments: _empty_gradients(arguments[4], arguments[6]),
 )
 _forward = register(
-    "solve_pose(Tensor source, Tensor target, Tensor? weights=None)"
-    " -> (Tensor, Tensor, Tensor, Tensor)",
+    "solve_pose(Tensor source, Tensor target, Tensor? weights=None, bool differentiable=True)"
+    " -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
     _forward_kernel,
     _empty_results,
     _autograd,

@@ -27,7 +27,7 @@ def emulate_cuda(folder: Path) -> None:
     def backend_of(tensor: torch.Tensor) -> str:
         return "cuda" if tensor.dtype == torch.float32 else "cpu"
 
-    def context(device: torch.device):
+    def context(tensor: torch.Tensor):
         deterministic = torch.are_deterministic_algorithms_enabled()
         return extension.Context(device=0, deterministic=deterministic)
 
