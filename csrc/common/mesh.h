@@ -2,8 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <stdexcept>
-#include <string>
 
 #include "common/macros.h"
 
@@ -21,17 +19,7 @@ PGNFACE_HD bool triangle_vertices(const T* vertices, const std::int32_t* triangl
 }
 
 // Throws std::out_of_range, an IndexError in Python, when a triangle names no vertex.
-inline void require_vertex_indices(const char* op, const std::int32_t* triangles,
-                                   std::int64_t triangle_count, std::int64_t vertex_count) {
-  std::int32_t low = 0, high = -1;
-  for (std::int64_t i = 0; i < 3 * triangle_count; ++i) {
-    low = triangles[i] < low ? triangles[i] : low;
-    high = triangles[i] > high ? triangles[i] : high;
-  }
-  if (low >= 0 && high < vertex_count) return;
-  throw std::out_of_range(std::string(op) + ": triangles must hold vertex indices from 0 to " +
-                          std::to_string(vertex_count - 1) + ", got " +
-                          std::to_string(low < 0 ? low : high));
-}
+void require_vertex_indices(const char* op, const std::int32_t* triangles,
+                            std::int64_t triangle_count, std::int64_t vertex_count);
 
 }  // namespace pgnface

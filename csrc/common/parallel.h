@@ -7,7 +7,8 @@
 
 namespace pgnface {
 
-// Calls body(begin, end) for consecutive ranges of at most `grain` items that cover [0, count).
+// Calls body(begin, end) for consecutive ranges of at most `grain` items that cover [0, count); the
+// ranges are begun in order.
 // At most `threads` threads take part, the caller among them. Runs inline when one thread or one
 // chunk is all there is, when called from inside a chunk, or while another caller has the pool.
 // The first exception of a body is thrown to the caller after all threads have stopped.

@@ -8,8 +8,8 @@
 namespace pgnface {
 namespace {
 
-constexpr int kLanes = 64;   // triangles at a time
-constexpr int kVector = 16;  // loops run over multiples of it
+constexpr int kLanes = kGroup;  // triangles at a time
+constexpr int kVector = 16;     // loops run over multiples of it
 
 // Corners of up to kLanes triangles.
 struct Corners {
@@ -22,6 +22,7 @@ struct Corners {
   }
 
   // The corners of four triangles: 4x4 blocks are transposed.
+  template <bool kWithDepth>
   PGNFACE_HD void set(int lane, const FixedVertex* vertices,
                       const std::int32_t* const triangle[4]) {
     PGNFACE_UNROLL
@@ -40,7 +41,7 @@ struct Corners {
       const Four z4 = __builtin_shufflevector(z01, z23, 0, 1, 4, 5);
       std::memcpy(x[k] + lane, &x4, sizeof(Four));
       std::memcpy(y[k] + lane, &y4, sizeof(Four));
-      std::memcpy(z[k] + lane, &z4, sizeof(Four));
+      if (kWithDepth) std::memcpy(z[k] + lane, &z4, sizeof(Four));
 #else
       for (int i = 0; i < 4; ++i) {
         const FixedVertex& vertex = vertices[triangle[i][k]];
@@ -56,13 +57,15 @@ struct Corners {
 int round_up(int count) { return (count + kVector - 1) / kVector * kVector; }
 
 // Edge functions of up to kLanes triangles at the first pixel of their boxes.
-struct TinyEdges {
+struct StagedEdges {
+  alignas(64) std::int32_t id[kLanes];
   alignas(64) std::int32_t value[3][kLanes];
   alignas(64) std::int32_t step_x[3][kLanes];
   alignas(64) std::int32_t step_y[3][kLanes];
   alignas(64) std::int32_t bias1[kLanes], bias2[kLanes];
   alignas(64) float z0[kLanes], dz1[kLanes], dz2[kLanes];
   alignas(64) std::int32_t row[kLanes], column[kLanes];  // of the first pixel, in the band
+  alignas(64) std::int32_t rows[kLanes], columns[kLanes];
 
   PGNFACE_HD void set(int i, const Corners& corners, const Band& band) {
     const FixedVertex a = corners.at(0, i), b = corners.at(1, i), c = corners.at(2, i);
@@ -82,31 +85,38 @@ struct TinyEdges {
     dz2[i] = edges.dz2;
     row[i] = box.y0 - band.row_begin;
     column[i] = box.x0;
+    rows[i] = drawn ? box.y1 - box.y0 + 1 : 0;
+    columns[i] = box.x1 - box.x0 + 1;
+  }
+
+  // The triangles of a list, of which there is at least one. Returns the lanes in use.
+  PGNFACE_HD int stage(const FixedVertex* vertices, const std::int32_t* triangles,
+                       const std::int32_t* ids, int count, const Band& band) {
+    const int lanes = round_up(count);
+    for (int i = 0; i < lanes; ++i) id[i] = ids[std::min(i, count - 1)];
+    Corners corners;
+    for (int i = 0; i < lanes; i += 4) {
+      const std::int32_t* four[4];
+      PGNFACE_UNROLL
+      for (int j = 0; j < 4; ++j) four[j] = triangles + 3 * std::int64_t(id[i + j]);
+      corners.set<true>(i, vertices, four);
+    }
+#pragma omp simd
+    for (int i = 0; i < lanes; ++i) set(i, corners, band);
+    return lanes;
   }
 };
 
 // Draws triangles whose boxes have the same size, of at most 4x4 pixels, pixel by pixel.
 PGNFACE_CLONES void draw_tiny(const FixedVertex* vertices, const std::int32_t* triangles,
                               const std::int32_t* ids, int count, std::int32_t rows,
-                              std::int32_t columns, const Band& band) {
-  Corners corners;
-  TinyEdges edges;
-  alignas(64) std::int32_t id[kLanes];
-  const int lanes = round_up(count);
-  for (int i = 0; i < lanes; ++i) id[i] = ids[std::min(i, count - 1)];
-  for (int i = 0; i < lanes; i += 4) {
-    const std::int32_t* four[4];
-    PGNFACE_UNROLL
-    for (int j = 0; j < 4; ++j) four[j] = triangles + 3 * std::int64_t(id[i + j]);
-    corners.set(i, vertices, four);
-  }
-  const Band local = band;
-#pragma omp simd
-  for (int i = 0; i < lanes; ++i) edges.set(i, corners, local);
-
+                              std::int32_t columns, const Band& shared_band) {
+  const Band band = shared_band;  // so that the compiler knows that nobody changes it
+  StagedEdges edges;
+  const int lanes = edges.stage(vertices, triangles, ids, count, band);
   alignas(64) Key key[kLanes];
   alignas(64) std::int32_t pixel[kLanes];
-  const std::uint32_t band_rows = local.row_end - local.row_begin;
+  const std::uint32_t band_rows = band.row_end - band.row_begin;
   for (std::int32_t row = 0; row < rows; ++row) {
     for (std::int32_t column = 0; column < columns; ++column) {
 #pragma omp simd
@@ -122,46 +132,57 @@ PGNFACE_CLONES void draw_tiny(const FixedVertex* vertices, const std::int32_t* t
         const std::int32_t y = edges.row[i] + row;
         const bool in_band = static_cast<std::uint32_t>(y) < band_rows;
         const bool covered = in_band & ((e[0] | e[1] | e[2]) >= 0);
-        key[i] = covered ? depth_key(depth, id[i]) : kEmpty;
-        pixel[i] = in_band ? y * local.width + edges.column[i] + column : 0;
+        key[i] = covered ? depth_key(depth, edges.id[i]) : kEmpty;
+        pixel[i] = in_band ? y * band.width + edges.column[i] + column : 0;
       }
       for (int i = 0; i < count; ++i) {
-        Key& nearest = local.keys[pixel[i]];
+        Key& nearest = band.keys[pixel[i]];
         nearest = key[i] < nearest ? key[i] : nearest;
       }
     }
   }
 }
 
-// Draws one triangle with 32-bit edge functions row by row.
-PGNFACE_CLONES void draw_small(const FixedVertex& a, const FixedVertex& b, const FixedVertex& c,
-                               std::int32_t id, const Band& band) {
-  const PixelBox box = pixel_box(a, b, c, band.width, band.row_begin, band.row_end);
-  EdgeFunctions<std::int32_t> edges;
-  if (!edges.set(a, b, c, box)) return;
-  constexpr int kWidth = 8;
-  std::int32_t offset[3][kWidth];
-  PGNFACE_UNROLL
-  for (int k = 0; k < 3; ++k) {
-    for (int i = 0; i < kWidth; ++i) offset[k][i] = edges.value[k] + i * edges.step_x[k];
-  }
-  for (std::int32_t y = box.y0; y <= box.y1; ++y) {
-    Key* keys = band.keys + std::int64_t(y - band.row_begin) * band.width + box.x0;
+// Draws triangles of up to 64x64 pixels one by one, 8 pixels of a row at a time.
+PGNFACE_CLONES void draw_small(const FixedVertex* vertices, const std::int32_t* triangles,
+                               const std::int32_t* ids, int count, const Band& shared_band) {
+  constexpr int kWidth = kKeyPadding;
+  const Band band = shared_band;
+  StagedEdges edges;
+  edges.stage(vertices, triangles, ids, count, band);
+  for (int i = 0; i < count; ++i) {
+    const std::int32_t first = greatest(edges.row[i], 0);
+    const std::int32_t last =
+        least(edges.row[i] + edges.rows[i], band.row_end - band.row_begin) - 1;
+    const std::int32_t columns = edges.columns[i], id = edges.id[i];
+    const std::int32_t bias1 = edges.bias1[i], bias2 = edges.bias2[i];
+    const float z0 = edges.z0[i], dz1 = edges.dz1[i], dz2 = edges.dz2[i];
     std::int32_t row[3];
+    alignas(32) std::int32_t step[3][kWidth];
     PGNFACE_UNROLL
-    for (int k = 0; k < 3; ++k) row[k] = (y - box.y0) * edges.step_y[k];
-    for (std::int32_t x = 0; x <= box.x1 - box.x0; x += kWidth) {
+    for (int k = 0; k < 3; ++k) {
+      row[k] = edges.value[k][i] + (first - edges.row[i]) * edges.step_y[k][i];
+      for (int lane = 0; lane < kWidth; ++lane) step[k][lane] = lane * edges.step_x[k][i];
+    }
+    for (std::int32_t y = first; y <= last; ++y) {
+      Key* keys = band.keys + std::int64_t(y) * band.width + edges.column[i];
+      std::int32_t e[3] = {row[0], row[1], row[2]};
+      for (std::int32_t x = 0; x < columns; x += kWidth) {
 #pragma omp simd
-      for (int i = 0; i < kWidth; ++i) {
-        const std::int32_t e0 = row[0] + offset[0][i], e1 = row[1] + offset[1][i],
-                           e2 = row[2] + offset[2][i];
-        const Key key = (e0 | e1 | e2) >= 0 && x + i <= box.x1 - box.x0
-                            ? depth_key(edges.depth(e1, e2), id)
-                            : kEmpty;
-        keys[x + i] = key < keys[x + i] ? key : keys[x + i];
+        for (int lane = 0; lane < kWidth; ++lane) {
+          const std::int32_t e0 = e[0] + step[0][lane], e1 = e[1] + step[1][lane],
+                             e2 = e[2] + step[2][lane];
+          const float depth =
+              (z0 + static_cast<float>(e1 - bias1) * dz1) + static_cast<float>(e2 - bias2) * dz2;
+          const bool covered = ((e0 | e1 | e2) >= 0) & (x + lane < columns);
+          const Key key = covered ? depth_key(depth, id) : kEmpty;
+          keys[x + lane] = key < keys[x + lane] ? key : keys[x + lane];
+        }
+        PGNFACE_UNROLL
+        for (int k = 0; k < 3; ++k) e[k] += kWidth * edges.step_x[k][i];
       }
       PGNFACE_UNROLL
-      for (int k = 0; k < 3; ++k) row[k] += kWidth * edges.step_x[k];
+      for (int k = 0; k < 3; ++k) row[k] += edges.step_y[k][i];
     }
   }
 }
@@ -225,7 +246,7 @@ PGNFACE_CLONES void draw_large(const FixedVertex& a, const FixedVertex& b, const
 }
 
 // Extents of up to kLanes triangles.
-struct TinyExtents {
+struct StagedExtents {
   alignas(64) std::int32_t first[kLanes];
   alignas(64) std::int32_t last_and_kind[kLanes];
 
@@ -263,12 +284,14 @@ class Queues {
     if (kind < kSmall) {
       draw_tiny(vertices_, triangles_, ids_[kind], count_[kind], kind / kTinySide + 1,
                 kind % kTinySide + 1, band_);
+    } else if (kind == kSmall) {
+      draw_small(vertices_, triangles_, ids_[kind], count_[kind], band_);
     } else {
       for (int i = 0; i < count_[kind]; ++i) {
         const std::int32_t id = ids_[kind][i];
         const std::int32_t* triangle = triangles_ + 3 * std::int64_t(id);
-        (kind == kSmall ? draw_small : draw_large)(vertices_[triangle[0]], vertices_[triangle[1]],
-                                                   vertices_[triangle[2]], id, band_);
+        draw_large(vertices_[triangle[0]], vertices_[triangle[1]], vertices_[triangle[2]], id,
+                   band_);
       }
     }
     count_[kind] = 0;
@@ -285,36 +308,46 @@ class Queues {
 
 PGNFACE_CLONES void find_extents(const FixedVertex* vertices, const std::int32_t* triangles,
                                  std::int64_t begin, std::int64_t end, std::int32_t width,
-                                 std::int32_t height, Extent* extents) {
-  Corners corners;
-  for (std::int64_t t = begin; t < end; t += kLanes) {
-    const int count = static_cast<int>(std::min<std::int64_t>(end - t, kLanes));
+                                 std::int32_t height, Extent* extents, Extent* groups) {
+  Corners corners{};
+  for (std::int64_t t = begin; t < end; t += kGroup) {
+    const int count = static_cast<int>(std::min<std::int64_t>(end - t, kGroup));
     for (int i = 0; i < count; i += 4) {
       const std::int32_t* four[4];
       PGNFACE_UNROLL
       for (int j = 0; j < 4; ++j) four[j] = triangles + 3 * (t + std::min(i + j, count - 1));
-      corners.set(i, vertices, four);
+      corners.set<false>(i, vertices, four);
     }
     const int lanes = round_up(count);
-    TinyExtents found;
+    StagedExtents found;
 #pragma omp simd
     for (int i = 0; i < lanes; ++i) found.set(i, corners, width, height);
-    for (int i = 0; i < count; ++i) extents[t + i] = {found.first[i], found.last_and_kind[i]};
+    std::int32_t first = kNowhere, last_and_kind = 0;
+#pragma omp simd reduction(min : first) reduction(max : last_and_kind)
+    for (int i = 0; i < count; ++i) {
+      extents[t + i] = {found.first[i], found.last_and_kind[i]};
+      first = found.first[i] < first ? found.first[i] : first;
+      last_and_kind =
+          found.last_and_kind[i] > last_and_kind ? found.last_and_kind[i] : last_and_kind;
+    }
+    groups[t / kGroup] = {first, last_and_kind};
   }
 }
 
 void draw_band(const FixedVertex* vertices, const std::int32_t* triangles, const Extent* extents,
-               std::int64_t triangle_count, const Band& band) {
-  constexpr std::int64_t kChunk = 256;
+               const Extent* groups, std::int64_t triangle_count, const Band& band) {
+  const auto meets = [&](const Extent& extent) {
+    return (extent.first < band.row_end) & (extent.last_and_kind >= band.row_begin * kKinds);
+  };
   Queues queues(vertices, triangles, band);
-  for (std::int64_t begin = 0; begin < triangle_count; begin += kChunk) {
-    const std::int64_t end = std::min(begin + kChunk, triangle_count);
-    std::int32_t kept[kChunk];
+  for (std::int64_t begin = 0; begin < triangle_count; begin += kGroup) {
+    if (!meets(groups[begin / kGroup])) continue;
+    const std::int64_t end = std::min(begin + kGroup, triangle_count);
+    std::int32_t kept[kGroup];
     int count = 0;
     for (std::int64_t t = begin; t < end; ++t) {
       kept[count] = static_cast<std::int32_t>(t);
-      count +=
-          extents[t].first < band.row_end && extents[t].last_and_kind >= band.row_begin * kKinds;
+      count += meets(extents[t]);
     }
     for (int i = 0; i < count; ++i) {
       queues.push(kept[i], extents[kept[i]].last_and_kind & (kKinds - 1));

@@ -31,12 +31,17 @@ constexpr std::int32_t kNowhere = INT32_MAX;
 constexpr int kTinySide = 4;
 constexpr std::int32_t kSmall = kTinySide * kTinySide, kLarge = kSmall + 1, kKinds = 32;
 
-// Extents of triangles [begin, end) in an image.
+// Triangles that are skipped together where a band holds none of them.
+constexpr std::int64_t kGroup = 64;
+
+// Extents of triangles [begin, end) in an image, and what holds those of each group. `begin` is a
+// multiple of kGroup.
 void find_extents(const FixedVertex* vertices, const std::int32_t* triangles, std::int64_t begin,
-                  std::int64_t end, std::int32_t width, std::int32_t height, Extent* extents);
+                  std::int64_t end, std::int32_t width, std::int32_t height, Extent* extents,
+                  Extent* groups);
 
 // Lowers the keys of a band to those of the triangles.
 void draw_band(const FixedVertex* vertices, const std::int32_t* triangles, const Extent* extents,
-               std::int64_t triangle_count, const Band& band);
+               const Extent* groups, std::int64_t triangle_count, const Band& band);
 
 }  // namespace pgnface

@@ -29,8 +29,8 @@ void rasterize_forward_cpu(const T* vertices, const std::int32_t* triangles,
                            std::int64_t triangle_count, std::int64_t height, std::int64_t width,
                            const Context& context);
 
-// grad_barycentrics and grad_depth may be null; grad_vertices must come zeroed.
-// workspace: CUDA in the deterministic mode, batch * vertex_count * 3 + 1 int64, zeroed.
+// grad_barycentrics and grad_depth may be null; grad_vertices need not be set.
+// workspace: CUDA in the deterministic mode, batch * vertex_count * 3 + 1 int64, need not be set.
 template <typename T>
 void rasterize_backward_cpu(const T* grad_barycentrics, const T* grad_depth, const T* vertices,
                             const std::int32_t* triangles, const std::int32_t* triangle_ids,

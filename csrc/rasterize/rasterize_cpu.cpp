@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <atomic>
+#include <thread>
 
 #include "common/mesh.h"
 #include "common/parallel.h"
@@ -28,6 +30,8 @@ struct Scene {
   T* depth;
   std::int64_t vertex_count, triangle_count, height, width;
 
+  std::int64_t groups() const { return (triangle_count + kGroup - 1) / kGroup; }
+
   // Rows [row_begin, row_end) of image n.
   void draw_rows(std::int64_t n, std::int64_t row_begin, std::int64_t row_end,
                  const FixedVertex* fixed, const Extent* extents) const {
@@ -35,7 +39,7 @@ struct Scene {
     const std::int64_t size = (row_end - row_begin) * width + kKeyPadding;
     Key* keys = keys_of_thread.reserve(size);
     std::fill_n(keys, size, kEmpty);
-    draw_band(fixed, triangles, extents, triangle_count,
+    draw_band(fixed, triangles, extents, extents + triangle_count, triangle_count,
               {static_cast<std::int32_t>(width), static_cast<std::int32_t>(height),
                static_cast<std::int32_t>(row_begin), static_cast<std::int32_t>(row_end), keys});
     for (std::int64_t y = row_begin; y < row_end; ++y) {
@@ -45,41 +49,69 @@ struct Scene {
     }
   }
 
+  void find_extents(std::int64_t begin, std::int64_t end, const FixedVertex* fixed,
+                    Extent* extents) const {
+    pgnface::find_extents(fixed, triangles, begin, std::min(end, triangle_count),
+                          static_cast<std::int32_t>(width), static_cast<std::int32_t>(height),
+                          extents, extents + triangle_count);
+  }
+
   // One image by one thread.
   void draw_image(std::int64_t n, std::int64_t rows) const {
     thread_local Scratch<FixedVertex> fixed_of_thread;
     thread_local Scratch<Extent> extents_of_thread;
     FixedVertex* fixed = fixed_of_thread.reserve(vertex_count);
-    Extent* extents = extents_of_thread.reserve(triangle_count);
+    Extent* extents = extents_of_thread.reserve(triangle_count + groups());
     snap_vertices(vertices + n * vertex_count * 3, vertex_count, fixed);
-    find_extents(fixed, triangles, 0, triangle_count, width, height, extents);
+    find_extents(0, triangle_count, fixed, extents);
     for (std::int64_t y = 0; y < height; y += rows) {
       draw_rows(n, y, std::min(y + rows, height), fixed, extents);
     }
   }
 
-  // Images from `first` on, each by all threads.
-  void draw_together(std::int64_t first, std::int64_t count, std::int64_t rows, int threads) const {
-    constexpr std::int64_t kGrain = 1 << 13;  // vertices or triangles
+  // Images from `begin` on, each by all threads. Threads take their time to wake up, so the three
+  // steps are one job: its chunks are begun in order, and those of a step wait for the one before.
+  void draw_together(std::int64_t begin, std::int64_t count, std::int64_t rows, int threads) const {
+    constexpr std::int64_t kGrain = 1 << 12;  // vertices or triangles
     thread_local Scratch<FixedVertex> fixed_of_call;
     thread_local Scratch<Extent> extents_of_call;
-    FixedVertex* fixed = fixed_of_call.reserve(count * vertex_count);
-    Extent* extents = extents_of_call.reserve(count * triangle_count);
-    parallel_for(count * vertex_count, kGrain, threads, [&](std::int64_t begin, std::int64_t end) {
-      snap_vertices(vertices + 3 * (first * vertex_count + begin), end - begin, fixed + begin);
-    });
-    const std::int64_t chunks = (triangle_count + kGrain - 1) / kGrain;
-    parallel_for(count * chunks, 1, threads, [&](std::int64_t i, std::int64_t) {
-      const std::int64_t image = i / chunks, begin = i % chunks * kGrain;
-      find_extents(fixed + image * vertex_count, triangles, begin,
-                   std::min(begin + kGrain, triangle_count), width, height,
-                   extents + image * triangle_count);
-    });
+    FixedVertex* all_fixed = fixed_of_call.reserve(count * vertex_count);
+    Extent* all_extents = extents_of_call.reserve(count * (triangle_count + groups()));
+    const auto wait_for = [](const std::atomic<std::int64_t>& done, std::int64_t target) {
+      while (done.load(std::memory_order_acquire) < target) std::this_thread::yield();
+    };
+    std::atomic<std::int64_t> snapped{0}, bounded{0};
+    const std::int64_t vertex_chunks = (vertex_count + kGrain - 1) / kGrain;
+    const std::int64_t triangle_chunks = (triangle_count + kGrain - 1) / kGrain;
     const std::int64_t bands = (height + rows - 1) / rows;
-    parallel_for(count * bands, 1, threads, [&](std::int64_t i, std::int64_t) {
-      const std::int64_t image = i / bands, y = i % bands * rows;
-      draw_rows(first + image, y, std::min(y + rows, height), fixed + image * vertex_count,
-                extents + image * triangle_count);
+    const std::int64_t per_image = vertex_chunks + triangle_chunks + bands;
+    parallel_for(count * per_image, 1, threads, [&](std::int64_t chunk, std::int64_t) {
+      const auto take = [&](std::int64_t chunks, std::int64_t* image, std::int64_t* part) {
+        *image = chunks > 0 ? chunk / chunks : 0;
+        *part = chunks > 0 ? chunk % chunks : 0;
+        chunk -= count * chunks;
+        return chunk < 0;
+      };
+      std::int64_t image, part;
+      const auto fixed = [&] { return all_fixed + image * vertex_count; };
+      const auto extents = [&] { return all_extents + image * (triangle_count + groups()); };
+      if (take(vertex_chunks, &image, &part)) {
+        const std::int64_t first = part * kGrain, end = std::min(first + kGrain, vertex_count);
+        snap_vertices(vertices + 3 * ((begin + image) * vertex_count + first), end - first,
+                      fixed() + first);
+        snapped.fetch_add(1, std::memory_order_release);
+        return;
+      }
+      wait_for(snapped, count * vertex_chunks);
+      if (take(triangle_chunks, &image, &part)) {
+        find_extents(part * kGrain, part * kGrain + kGrain, fixed(), extents());
+        bounded.fetch_add(1, std::memory_order_release);
+        return;
+      }
+      wait_for(bounded, count * triangle_chunks);
+      take(bands, &image, &part);
+      draw_rows(begin + image, part * rows, std::min(part * rows + rows, height), fixed(),
+                extents());
     });
   }
 };
@@ -98,7 +130,7 @@ void rasterize_forward_cpu(const T* vertices, const std::int32_t* triangles,
                        vertex_count, triangle_count, height,       width};
   // The cut into bands leaves no trace in the result: it may follow the threads, and it keeps the
   // keys in the cache.
-  constexpr std::int64_t kBandPixels = 1 << 16, kBandsPerThread = 2;
+  constexpr std::int64_t kBandPixels = 1 << 16, kBandsPerThread = 4;
   const std::int64_t rows = std::max<std::int64_t>(kBandPixels / width, 1);
   const std::int64_t threads = std::max(context.threads, 1), rest = batch % threads;
   parallel_for(batch - rest, 1, context.threads,

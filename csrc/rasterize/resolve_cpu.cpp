@@ -14,6 +14,12 @@ constexpr int kVector = 16;  // loops run over multiples of it
 
 int round_up(int count) { return (count + kVector - 1) / kVector * kVector; }
 
+PGNFACE_HD bool all_equal(const std::int32_t* values, int count) {
+  std::int32_t difference = 0;
+  for (int i = 1; i < count; ++i) difference |= values[i] ^ values[0];
+  return difference == 0;
+}
+
 // Corners of the triangles at up to kLanes pixels.
 template <typename T>
 struct PixelCorners {
@@ -28,6 +34,15 @@ struct PixelCorners {
       x[k][lane] = vertex[0];
       y[k][lane] = vertex[1];
       z[k][lane] = vertex[2];
+    }
+  }
+  // kVector lanes from `lane` on; null clears them.
+  void fill(int lane, const T* vertices, const std::int32_t* triangle) {
+    for (int k = 0; k < 3; ++k) {
+      const T* vertex = triangle == nullptr ? nullptr : vertices + 3 * std::int64_t(triangle[k]);
+      std::fill_n(x[k] + lane, kVector, vertex == nullptr ? T(0) : vertex[0]);
+      std::fill_n(y[k] + lane, kVector, vertex == nullptr ? T(0) : vertex[1]);
+      std::fill_n(z[k] + lane, kVector, vertex == nullptr ? T(0) : vertex[2]);
     }
   }
   void clear(int lane) {
@@ -107,11 +122,20 @@ PGNFACE_CLONES void resolve_row(const T* vertices, const std::int32_t* triangles
       continue;
     }
     const int lanes = round_up(pixels);
-    for (int i = 0; i < lanes; ++i) {
-      if (i < pixels && ids[begin + i] >= 0) {
-        corners.set(i, vertices, triangles + 3 * std::int64_t(ids[begin + i]));
-      } else {
-        corners.clear(i);
+    for (int first = 0; first < lanes; first += kVector) {
+      const std::int32_t* group = ids + begin + first;
+      const int last = std::min(pixels - first, kVector);
+      if (all_equal(group, last)) {  // inside a large triangle, or nowhere
+        corners.fill(first, vertices,
+                     group[0] < 0 ? nullptr : triangles + 3 * std::int64_t(group[0]));
+        continue;
+      }
+      for (int i = 0; i < kVector; ++i) {
+        if (i < last && group[i] >= 0) {
+          corners.set(first + i, vertices, triangles + 3 * std::int64_t(group[i]));
+        } else {
+          corners.clear(first + i);
+        }
       }
     }
     const std::int32_t first = static_cast<std::int32_t>(begin);

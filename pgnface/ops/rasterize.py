@@ -103,7 +103,7 @@ def _backward_kernel(
     triangles: Tensor,
     triangle_ids: Tensor,
 ) -> Tensor:
-    grad_vertices = torch.zeros_like(vertices)
+    grad_vertices = torch.empty_like(vertices)
     launch(
         "rasterize_backward",
         None if grad_barycentrics is None else grad_barycentrics.contiguous(),
