@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from .cases import Scene
+    from .inputs import Scene
 
 MOST_COPIES = 64
 """Of rotating inputs: small ones stay in the cache, as they do in use."""

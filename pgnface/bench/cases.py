@@ -8,15 +8,14 @@ otherwise, and the operations of the plain formula. ``N`` batch, ``V`` vertices,
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from pgnface import ops
-from pgnface.geometry import flip_axes, rotation_from_angles
 from pgnface.ops import reference
 
+from . import torch_peers
 from .case import Case, Floor
-from .meshes import face_mesh
+from .inputs import Scene, face_model, poses, random
 
 _POSE = 13  # numbers of a scale, a rotation and a translation
 
@@ -39,11 +38,11 @@ def evaluate_morphable(
 
     The peers of a quantized basis take the one that it was made of.
     """
-    mean, basis, reach = _face_model(vertices, coefficients)
-    values = _random(batch, coefficients, device="cpu").clamp(-1, 1) * reach
+    mean, basis, reach = face_model(vertices, coefficients)
+    values = random(batch, coefficients, device="cpu").clamp(-1, 1) * reach
     rest = [values.to(device).requires_grad_()]
     if posed:
-        rest += [t.requires_grad_() for t in _poses(batch, device)]
+        rest += [t.requires_grad_() for t in poses(batch, device)]
     mean, exact = mean.to(device), basis.to(device)
     inputs, run = (mean, exact, *rest), ops.evaluate_morphable
     stored = exact.nbytes
@@ -69,7 +68,7 @@ def evaluate_morphable(
             constants + (2 if posed else 1) * result + 2 * per_item + 4 * batch * coefficients,
             product + posed * 36 * batch * vertices,
         ),
-        {"torch": _torch_evaluate_morphable},
+        {"torch": torch_peers.evaluate_morphable},
         peer_inputs=(mean, exact, *rest) if quantized else None,
     )
 
@@ -83,10 +82,10 @@ def solve_pose(
     means, variances and the covariance, about 400 for the rotation. Backward: the same sets and
     as many gradients; 36 operations a point beside what is formed again.
     """
-    source = 60 * _random(count, points, 3, device=device)
-    scale, rotation, translation = _poses(count, device)
+    source = 60 * random(count, points, 3, device=device)
+    scale, rotation, translation = poses(count, device)
     target = scale[:, None, None] * source @ rotation.transpose(1, 2) + translation[:, None]
-    target = target + 0.02 * _random(count, points, 3, device=device, seed=1)
+    target = target + 0.02 * random(count, points, 3, device=device, seed=1)
     inputs = [source.requires_grad_(), target.requires_grad_()]
     if weighted:
         inputs.append((0.5 + torch.rand(count, points, device=device)).requires_grad_())
@@ -171,7 +170,7 @@ def interpolate(
             read + values + attributes.nbytes + barycentrics.nbytes,
             10 * channels * scene.covered,
         ),
-        {"torch": run_with(_torch_interpolate)},
+        {"torch": run_with(torch_peers.interpolate)},
     )
 
 
@@ -290,7 +289,7 @@ def sample_colors(
         (image, points),
         Floor(image.nbytes + points.nbytes + colors, operations),
         Floor(2 * (image.nbytes + points.nbytes) + colors, 2 * operations),
-        {"torch": _torch_sample_colors},
+        {"torch": torch_peers.sample_colors},
     )
 
 
@@ -314,100 +313,3 @@ def census_distance(
         Floor(20 * scene.pixels, 26 * 24 * scene.covered),
         {"torch": reference.census_distance},
     )
-
-
-class Scene:
-    """``N`` faces, each turned a little differently, in front of pictures of side ``S``.
-
-    Attributes:
-        vertices: ``(N, V, 3)`` in image space.
-        triangles: ``(T, 3)`` int32.
-        count: ``V``.
-        size: ``S``.
-        pixels: ``N S S``.
-        covered: how many of these the faces cover.
-    """
-
-    def __init__(
-        self, mesh: str, batch: int, size: int, device: str = "cpu", model: str = "default"
-    ) -> None:
-        face, triangles = face_mesh(mesh, model)
-        turn = torch.linspace(-20, 20, batch) if batch > 1 else torch.zeros(1)
-        rotation = rotation_from_angles(torch.stack((turn / 4, turn, turn / 8), -1))
-        centered = flip_axes(face - 0.5) @ rotation.transpose(1, 2)
-        self.vertices = ((flip_axes(centered) + 0.5) * size).contiguous().to(device)
-        self.triangles = triangles.to(device)
-        self.count, self.size = len(face), size
-        self.pixels = batch * size * size
-        self.covered = int(ops.rasterize(self.vertices, self.triangles, size, size).mask.sum())
-
-
-def _face_model(vertices: int, coefficients: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean ``(V, 3)``, basis ``(P, V, 3)`` in mm, and how large coefficients get ``(P,)``.
-
-    The largest displacements of a mode fall off as those of scanned models: identities from 8 mm,
-    with coefficients up to 3, and expressions from an open mouth, up to 1.
-    """
-    generator = torch.Generator().manual_seed(0)
-    mean = 50 * torch.randn(vertices, 3, generator=generator)
-    identities = round(coefficients * 5 / 9)
-    index = torch.arange(coefficients)
-    is_identity = index < identities
-    rank = torch.where(is_identity, index, index - identities) + 1.0
-    largest = torch.where(is_identity, 8.0, 35.0) * rank**-0.7
-    basis = 2 * torch.rand(coefficients, vertices, 3, generator=generator) - 1
-    return mean, basis * largest[:, None, None], torch.where(is_identity, 3.0, 1.0)
-
-
-def _random(*shape: int, device: str, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).to(device)
-
-
-def _poses(count: int, device: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Scales, rotations and translations of heads in pictures of 224 pixels."""
-    rotation = rotation_from_angles(20 * _random(count, 3, device="cpu")).to(device)
-    return (
-        torch.full((count,), 0.9, device=device),
-        rotation,
-        torch.full((count, 3), 112.0, device=device),
-    )
-
-
-def _torch_evaluate_morphable(
-    mean: Tensor,
-    basis: Tensor,
-    coefficients: Tensor,
-    scale: Tensor | None = None,
-    rotation: Tensor | None = None,
-    translation: Tensor | None = None,
-) -> Tensor:
-    """Two products of matrices, each with its addition."""
-    shape = torch.addmm(mean.flatten(), coefficients, basis.flatten(1)).unflatten(1, (-1, 3))
-    if scale is None:
-        return shape
-    linear = (scale[:, None, None] * rotation).transpose(1, 2)
-    return torch.baddbmm(translation[:, None], shape, linear)
-
-
-def _torch_interpolate(attributes: Tensor, triangles: Tensor, fragments: ops.Fragments) -> Tensor:
-    """A weighted bag of rows for each pixel; its backward is slower than that of a gather."""
-    if torch.is_grad_enabled():
-        return reference.interpolate(attributes, triangles, fragments)
-    ids, barycentrics, _ = fragments
-    weights = torch.cat((barycentrics, 1 - barycentrics.sum(-1, keepdim=True)), -1)
-    first = torch.arange(len(ids), device=ids.device)[:, None, None, None] * attributes.shape[1]
-    rows = triangles.long()[ids.long().clamp(min=0)] + first
-    values = F.embedding_bag(
-        rows.flatten(0, 2),
-        attributes.flatten(0, 1),
-        per_sample_weights=(weights * (ids >= 0)[..., None]).flatten(0, 2),
-        mode="sum",
-    )
-    return values.unflatten(0, ids.shape)
-
-
-def _torch_sample_colors(image: Tensor, points: Tensor) -> Tensor:
-    size = points.new_tensor(image.shape[:1:-1])
-    grid = points[:, :, None, :2] * (2 / size) - 1
-    sampled = F.grid_sample(image, grid, padding_mode="border", align_corners=False)
-    return sampled[..., 0].transpose(1, 2)

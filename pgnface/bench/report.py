@@ -30,7 +30,7 @@ class Row:
 
     Attributes:
         name: of the op or step.
-        backward: whether gradients are taken too.
+        backward: whether gradients are taken too (in training always).
         median, iqr: seconds.
         bytes, operations: the floor, 0 where it is not counted.
         bound: which limit the floor meets first, "memory" or "arithmetic".
@@ -124,7 +124,7 @@ def _rows(device: str, batch: int, limits: Limits) -> Iterator[Row]:
         yield from _rows_of(make(), device, limits)
     step = steps.training_step("small", max(1, batch // 2), 2, 128, device=device)
     timing = time_calls(itertools.repeat(step.whole), device, budget=_BUDGET, least=3, warmup=1)
-    yield Row("training step", True, timing.median, timing.iqr)
+    yield Row("training step", False, timing.median, timing.iqr)
 
 
 def _rows_of(case: Case, device: str, limits: Limits) -> Iterator[Row]:
@@ -165,7 +165,7 @@ def _print(rows: list[Row], limits: Limits, device: str, batch: int) -> None:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
-            row.name + (" + backward" if row.backward else ""),
+            "  + backward" if row.backward else row.name,
             _number(row.median * 1e3),
             _number(row.bytes / 1e6) if row.bytes else "",
             f"{row.bytes / row.median / 1e9:.1f}" if row.bytes else "",

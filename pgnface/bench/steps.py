@@ -12,6 +12,7 @@ from pgnface import ops
 
 from . import cases
 from .case import Case, Floor
+from .inputs import Scene
 
 if TYPE_CHECKING:
     from pgnface.networks import PoseGuidanceNetwork
@@ -30,7 +31,7 @@ def render(
 
     The floor is the sum of the ops'. Gradients go to vertices and colours.
     """
-    scene = cases.Scene(mesh, batch, size, device, **options)
+    scene = Scene(mesh, batch, size, device, **options)
     colors = torch.rand(batch, scene.count, 3, device=device)
 
     def run(vertices: Tensor, colors: Tensor) -> Tensor:
@@ -67,7 +68,7 @@ def multiframe_loss(
     """
     from pgnface.losses import multiframe_photometric_loss
 
-    scene = cases.Scene(mesh, subjects * frames, size, device, **options)
+    scene = Scene(mesh, subjects * frames, size, device, **options)
     adjacency = ops.build_adjacency(scene.triangles, scene.count)
     vertices = scene.vertices.unflatten(0, (subjects, frames))
     images = _smooth_images(subjects * frames, size, device).unflatten(0, (subjects, frames))

@@ -7,6 +7,7 @@ import torch
 
 from pgnface.bench import cases, steps
 from pgnface.bench.case import Case, Floor
+from pgnface.bench.inputs import Scene
 from pgnface.ops import Fragments, rasterize
 from tests.ops.contract import run_with_gradients, tensors_of
 
@@ -79,7 +80,7 @@ def test_the_product_dominates_the_operations():
 
 
 def test_the_pixels_of_a_scene():
-    scene = cases.Scene("builtin", 3, 32)
+    scene = Scene("builtin", 3, 32)
     fragments: Fragments = rasterize(scene.vertices, scene.triangles, 32, 32)
     assert scene.covered == int(fragments.mask.sum()) and scene.pixels == 3 * 32 * 32
     assert 0.65 < scene.covered / scene.pixels < 0.8
