@@ -3,22 +3,48 @@
 
 One row for each set of parameters: our median, its share of the least possible time when the file
 holds the machine's limits, and how many times faster than each peer of the same run it is.
+
+With ``--fill FILE.md`` the tables replace what stands in that file between
+``<!-- results: TEST TEST... -->`` and ``<!-- end of results -->``, rows of these tests only.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import re
 import sys
 from collections import defaultdict
 from pathlib import Path
 
+_SECTION = re.compile(
+    r"(<!-- results: ([\w ]+) -->)(.*?)(<!-- end of results -->)", flags=re.DOTALL
+)
 
-def main(paths: list[str]) -> None:
-    """Print the tables of some results."""
-    for path in paths:
-        result = json.loads(Path(path).read_text())
-        print(f"\n{heading(result['machine_info'])}\n")
-        print("\n".join(table(result)))
+
+def main(arguments: list[str]) -> None:
+    """Print the tables of some results, or fill them into a page."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("results", nargs="+", type=Path)
+    parser.add_argument("--fill", type=Path, metavar="FILE.md")
+    options = parser.parse_args(arguments)
+    results = [json.loads(path.read_text()) for path in options.results]
+    if options.fill is None:
+        print(tables(results))
+        return
+
+    def section(match: re.Match) -> str:
+        filled = tables(results, match[2].split()) or match[3].strip("\n")
+        return f"{match[1]}\n{filled}\n{match[4]}"
+
+    text = options.fill.read_text()
+    options.fill.write_text(_SECTION.sub(section, text))
+
+
+def tables(results: list[dict], tests: list[str] | None = None) -> str:
+    """Tables with their headings; those of some tests only, and only where there are rows."""
+    parts = [(heading(result["machine_info"]), table(result, tests)) for result in results]
+    return "\n\n".join("\n".join((top, "", *rows)) for top, rows in parts if len(rows) > 2)
 
 
 def heading(machine: dict) -> str:
@@ -29,12 +55,13 @@ def heading(machine: dict) -> str:
     return f"{device}, torch {machine.get('torch')}, commit {commit}"
 
 
-def table(result: dict) -> list[str]:
-    """Lines of Markdown."""
+def table(result: dict, tests: list[str] | None = None) -> list[str]:
+    """Lines of Markdown, two of them the head."""
     groups: dict[str, dict[str, dict]] = defaultdict(dict)
     for entry in result["benchmarks"]:
         facts = entry["extra_info"]
-        if "implementation" in facts:
+        chosen = tests is None or entry["name"].split("[")[0] in tests
+        if chosen and "implementation" in facts:
             group = facts.get("group") or f"{facts['case']} {facts['place']}"
             groups[group][facts["implementation"]] = entry
     limits = result["machine_info"].get("limits", {})
@@ -54,9 +81,8 @@ def table(result: dict) -> list[str]:
             else f"{name} x{seconds(peer)[0] / time:.2f}"
             for name, peer in entries.items()
         ]
-        lines.append(
-            f"| {group} | {time * 1e3:.3f} | {spread * 1e3:.3f} | {share} | {', '.join(peers)} |"
-        )
+        name, beside = group.removeprefix("test_"), ", ".join(peers)
+        lines.append(f"| {name} | {time * 1e3:.3f} | {spread * 1e3:.3f} | {share} | {beside} |")
     return lines
 
 

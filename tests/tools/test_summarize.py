@@ -10,7 +10,8 @@ import summarize
 
 
 def entry(median: float, **facts) -> dict:
-    return {"stats": {"median": median, "iqr": median / 10}, "extra_info": facts}
+    stats = {"median": median, "iqr": median / 10}
+    return {"name": f"test_{facts['case']}[parameters]", "stats": stats, "extra_info": facts}
 
 
 def result() -> dict:
@@ -45,3 +46,16 @@ def test_the_heading_says_what_was_measured(tmp_path, capsys):
     path.write_text(json.dumps(result()))
     summarize.main([str(path)])
     assert "a processor, torch 2.9, commit 0123456789ab-dirty" in capsys.readouterr().out
+
+
+def test_a_page_is_filled(tmp_path):
+    path, page = tmp_path / "result.json", tmp_path / "page.md"
+    path.write_text(json.dumps(result()))
+    empty = "# Step\n<!-- results: {} -->\n{}\n<!-- end of results -->\nend\n"
+    page.write_text(empty.format("test_step", "old") + empty.format("test_other", "kept"))
+    summarize.main([str(path), "--fill", str(page)])
+    once = page.read_text()
+    assert "old" not in once and "kept" in once and once.count("outside_network 25 %") == 1
+    assert "op-16" not in once and once.endswith("end\n")
+    summarize.main([str(path), "--fill", str(page)])
+    assert page.read_text() == once
