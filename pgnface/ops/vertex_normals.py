@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ._checks import prepare, require_shape
-from ._library import launch, register
+from ._library import backend_of, launch, register
 from .adjacency import Adjacency
 
 
@@ -43,7 +43,7 @@ def vertex_normals(vertices: Tensor, adjacency: Adjacency) -> Tensor:
 
 
 def _workspace(vertices: Tensor, triangles: Tensor) -> Tensor | None:
-    if not vertices.is_cuda:
+    if backend_of(vertices) != "cuda":
         return None
     return vertices.new_empty(vertices.shape[0], triangles.shape[0], 4)
 
