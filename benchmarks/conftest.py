@@ -128,9 +128,8 @@ def compare(benchmark, place, request):
             if implementation not in case.peers:
                 case.peers[implementation] = peers.find(implementation, case)
         floor = case.floor(backward)
-        room = machine.available_memory(place.device)
-        if 3 * floor.bytes > room:
-            pytest.skip(f"needs about {3 * floor.bytes / 2**30:.0f} GiB")
+        if not machine.has_room(floor, place.device, ours=implementation == "pgnface"):
+            pytest.skip("needs more memory")
         rotate = machine.rotation_size(place.device)
         calls = case.calls(implementation, backward=backward, rotate=rotate)
         note(

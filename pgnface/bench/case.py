@@ -74,8 +74,8 @@ class Case:
         if implementation != "pgnface":
             function, inputs = self.peers[implementation], self.peer_inputs or inputs
         first = _copy(inputs)
-        with torch.no_grad():
-            outputs = _tensors(function(*first))
+        with torch.no_grad():  # only their shapes are kept
+            outputs = [o.to("meta") for o in _tensors(function(*first))]
         size = sum(t.nbytes for t in (*first, *outputs))
         copies = max(1, min(MOST_COPIES, round(rotate / max(size, 1) + 0.5)))
         rotation = [first, *(_copy(inputs) for _ in range(copies - 1))]
@@ -84,7 +84,9 @@ class Case:
         else:
             # A step's gradient arrives in memory of its own, so the cotangents rotate too.
             ready = [
-                _backward(function, inputs, [torch.rand_like(o) for o in outputs])
+                _backward(
+                    function, inputs, [torch.rand_like(o, device=first[0].device) for o in outputs]
+                )
                 for inputs in rotation
             ]
         while True:

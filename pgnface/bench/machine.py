@@ -17,6 +17,7 @@ from .clock import time_calls
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 _UNKNOWN_CACHE = 96 << 20
 _LEAST_BUFFER, _MOST_BUFFER = 256 << 20, 1 << 30
+_OWN_MEMORY, _PEER_MEMORY = 2, 20  # times the bytes of the floor
 _MATRIX = {"cpu": 2048, "cuda": 8192}
 
 
@@ -72,6 +73,11 @@ def available_memory(device: str = "cpu") -> int:
         return int(found[1]) << 10
     except (OSError, TypeError):
         return 4 << 30
+
+
+def has_room(floor: Floor, device: str = "cpu", *, ours: bool = True) -> bool:
+    """Whether memory suffices for a computation; peers may hold many intermediate results."""
+    return (_OWN_MEMORY if ours else _PEER_MEMORY) * floor.bytes < available_memory(device)
 
 
 def rotation_size(device: str = "cpu") -> int:

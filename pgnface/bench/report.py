@@ -139,7 +139,7 @@ def _rows_of(case: Case, device: str, limits: Limits) -> Iterator[Row]:
         if floor.bytes:
             row |= {**floor._asdict(), "bound": limits.binds(floor)}
             row["share"] = limits.seconds(floor) / ours.median
-        if "torch" in case.peers:
+        if "torch" in case.peers and machine.has_room(floor, device, ours=False):
             row["torch"] = measure("torch", backward).median
         yield Row(**row)
 

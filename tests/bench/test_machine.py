@@ -25,6 +25,12 @@ def test_cache_and_memory():
     assert machine.rotation_size() <= machine.available_memory() // 8 + (64 << 20)
 
 
+def test_room(monkeypatch):
+    monkeypatch.setattr(machine, "available_memory", lambda device: 1000)
+    assert machine.has_room(Floor(400)) and not machine.has_room(Floor(600))
+    assert not machine.has_room(Floor(200), ours=False) and machine.has_room(Floor(40), ours=False)
+
+
 def test_unknown_system(monkeypatch, tmp_path):
     monkeypatch.setattr(machine, "_CACHES", tmp_path)
     assert machine.last_level_cache() == 96 << 20
