@@ -27,6 +27,7 @@
 // a vertex index).
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 #include "common/context.h"
@@ -35,24 +36,22 @@
 
 namespace pgnface {
 
-// What a pixel shows, as a plane. triangle is null where the pixel is empty.
+// What a pixel shows, as a plane.
 template <typename T>
 struct Surface {
-  const std::int32_t* triangle;
-  std::int32_t id;
+  std::int32_t id;        // of the triangle, -1 where the pixel is empty
   T z, slope_x, slope_y;  // depth at the centre; change of depth to the next column and row
 };
 
 template <typename T>
 PGNFACE_HD Surface<T> surface_at(const T* vertices, const std::int32_t* triangles, std::int32_t id,
                                  T depth, std::int64_t vertex_count, std::int64_t triangle_count) {
-  Surface<T> surface{nullptr, -1, depth, T(0), T(0)};
+  Surface<T> surface{-1, depth, T(0), T(0)};
   if (id < 0 || id >= triangle_count) return surface;
   const T* v[3];
   if (!triangle_vertices(vertices, triangles + 3 * std::int64_t(id), vertex_count, v)) {
     return surface;
   }
-  surface.triangle = triangles + 3 * std::int64_t(id);
   surface.id = id;
   T p[3], q[3];
   for (int k = 0; k < 3; ++k) {
@@ -62,50 +61,45 @@ PGNFACE_HD Surface<T> surface_at(const T* vertices, const std::int32_t* triangle
   const T normal_z = p[0] * q[1] - p[1] * q[0];
   const T least = T(1) / T(65536);  // thinner ones have no usable plane: take them as level
   if (normal_z > least || normal_z < -least) {
-    surface.slope_x = (p[2] * q[1] - p[1] * q[2]) / normal_z;
-    surface.slope_y = (p[0] * q[2] - p[2] * q[0]) / normal_z;
+    const T inverse = 1 / normal_z;
+    surface.slope_x = (p[2] * q[1] - p[1] * q[2]) * inverse;
+    surface.slope_y = (p[0] * q[2] - p[2] * q[0]) * inverse;
   }
   return surface;
 }
 
-enum class Nearer { neither, first, second };
-
-// Which of two neighbours, the second one column or row after the first, hides the other.
+// Which of two neighbours, the second one column or row after the first, hides the other: 1 the
+// first, 2 the second, 0 neither. Without branches, for the sake of vector instructions.
 template <typename T>
-PGNFACE_HD Nearer hides(const Surface<T>& first, const Surface<T>& second, T slope_first,
-                        T slope_second) {
-  if (first.id == second.id) return Nearer::neither;
-  if (second.id < 0) return Nearer::first;
-  if (first.id < 0) return Nearer::second;
-  const auto magnitude = [](T value) { return value < 0 ? -value : value; };
+PGNFACE_HD std::int32_t nearer_of(std::int32_t id, std::int32_t next_id, T z, T next_z, T slope,
+                                  T next_slope) {
   // A fifth of the surfaces' own change of depth is left to curvature, which would else be taken
   // for boundaries where triangles are smaller than a pixel; the rest is for rounding.
-  const T tolerance = T(0.2) * (magnitude(slope_first) + magnitude(slope_second)) +
-                      T(1e-5) * (magnitude(first.z) + magnitude(second.z));
-  const T at_first = second.z - slope_second - first.z;
-  const T at_second = second.z - first.z - slope_first;
-  if (at_first > tolerance && at_second > tolerance) return Nearer::first;
-  if (at_first < -tolerance && at_second < -tolerance) return Nearer::second;
-  return Nearer::neither;
+  const T tolerance = T(0.2) * (std::abs(slope) + std::abs(next_slope)) +
+                      T(1e-5) * (std::abs(z) + std::abs(next_z));
+  const T here = next_z - next_slope - z, there = next_z - z - slope;
+  const std::int32_t before = (here > tolerance) & (there > tolerance);
+  const std::int32_t behind = (here < -tolerance) & (there < -tolerance);
+  const std::int32_t drawn = id >= 0, next_drawn = next_id >= 0;
+  const std::int32_t both = drawn & next_drawn & (id != next_id);
+  return ((both & before) | (drawn & ~next_drawn)) + 2 * ((both & behind) | (next_drawn & ~drawn));
 }
 
 // Adds the gradient of the boundary between pixels `first` and `second` (indices into the batch) to
-// coordinate `axis` of the nearer triangle's vertices. `add` takes an offset into the image's
-// vertices.
+// coordinate `axis` of the vertices of `triangle`, which is seen at pixel `nearer`, the nearer of
+// the two. `add` takes an offset into the image's vertices.
 template <typename T, typename Add>
-PGNFACE_HD void boundary_backward(const Surface<T>& a, const Surface<T>& b, Nearer nearer, int axis,
+PGNFACE_HD void boundary_backward(const std::int32_t* triangle, std::int64_t nearer, int axis,
                                   std::int64_t first, std::int64_t second, const T* grad_image,
                                   const T* image, const T* barycentrics, std::int64_t channels,
                                   const Add& add) {
-  if (nearer == Nearer::neither) return;
   T grad = 0;
   for (std::int64_t c = 0; c < channels; ++c) {
     const std::int64_t i = first * channels + c, j = second * channels + c;
     grad += (grad_image[i] + grad_image[j]) * (image[i] - image[j]);
   }
   grad *= T(0.5);
-  const std::int32_t* triangle = nearer == Nearer::first ? a.triangle : b.triangle;
-  const T* weights = barycentrics + 2 * (nearer == Nearer::first ? first : second);
+  const T* weights = barycentrics + 2 * nearer;
   add(3 * std::int64_t(triangle[0]) + axis, weights[0] * grad);
   add(3 * std::int64_t(triangle[1]) + axis, weights[1] * grad);
   add(3 * std::int64_t(triangle[2]) + axis, (1 - weights[0] - weights[1]) * grad);

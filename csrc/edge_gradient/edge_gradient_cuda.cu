@@ -28,14 +28,24 @@ struct Backward {
     const Surface<float> a = surface(i, offset);
     if (right) {
       const Surface<float> b = surface(i + 1, offset);
-      boundary_backward(a, b, hides(a, b, a.slope_x, b.slope_x), 0, i, i + 1, grad_image, image,
-                        barycentrics, channels, add_to_image);
+      boundary(a, b, nearer_of(a.id, b.id, a.z, b.z, a.slope_x, b.slope_x), 0, i, i + 1,
+               add_to_image);
     }
     if (below) {
       const Surface<float> b = surface(i + width, offset);
-      boundary_backward(a, b, hides(a, b, a.slope_y, b.slope_y), 1, i, i + width, grad_image, image,
-                        barycentrics, channels, add_to_image);
+      boundary(a, b, nearer_of(a.id, b.id, a.z, b.z, a.slope_y, b.slope_y), 1, i, i + width,
+               add_to_image);
     }
+  }
+
+  template <typename Add>
+  __device__ void boundary(const Surface<float>& a, const Surface<float>& b, std::int32_t nearer,
+                           int axis, std::int64_t first, std::int64_t second,
+                           const Add& add) const {
+    if (nearer == 0) return;
+    boundary_backward(triangles + 3 * std::int64_t(nearer == 1 ? a.id : b.id),
+                      nearer == 1 ? first : second, axis, first, second, grad_image, image,
+                      barycentrics, channels, add);
   }
 };
 

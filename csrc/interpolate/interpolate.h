@@ -49,27 +49,27 @@ PGNFACE_HD void interpolate_pixel(const T* attributes, const std::int32_t* trian
   for (std::int64_t c = 0; c < channels; ++c) value[c] = first * a[c] + second * b[c] + last * d[c];
 }
 
-// Hands the gradients by the attributes to add(offset, term), those by the weights to grad_weights
-// unless it is null.
+// Hands the gradients by the attributes of a drawn pixel to add(offset, term), those by the weights
+// to grad_weights unless it is null. A pixel that is not drawn reads nothing and adds zeros.
 template <int kChannels, typename T, typename Add>
-PGNFACE_HD void interpolate_pixel_backward(const T* grad_value, const T* attributes,
-                                           const std::int32_t* triangles, std::int32_t id,
-                                           const T* weights, T* grad_weights,
-                                           std::int64_t triangle_count, std::int64_t vertex_count,
-                                           std::int64_t channels, const Add& add) {
+PGNFACE_HD void interpolate_pixel_backward(bool drawn, const std::int64_t* rows,
+                                           const T* grad_value, const T* attributes,
+                                           const T* weights, T* grad_weights, std::int64_t channels,
+                                           const Add& add) {
   if (kChannels > 0) channels = kChannels;
-  std::int64_t rows[3];
+  const T first = drawn ? weights[0] : T(0), second = drawn ? weights[1] : T(0);
+  const T last = 1 - first - second;
   T grad0 = 0, grad1 = 0;
-  if (attribute_rows(triangles, id, triangle_count, vertex_count, channels, rows)) {
-    const T first = weights[0], second = weights[1], last = 1 - first - second;
-    for (std::int64_t c = 0; c < channels; ++c) {
-      const T grad = grad_value[c], origin = attributes[rows[2] + c];
+  for (std::int64_t c = 0; c < channels; ++c) {
+    const T grad = drawn ? grad_value[c] : T(0);
+    if (drawn) {
+      const T origin = attributes[rows[2] + c];
       grad0 += grad * (attributes[rows[0] + c] - origin);
       grad1 += grad * (attributes[rows[1] + c] - origin);
-      add(rows[0] + c, first * grad);
-      add(rows[1] + c, second * grad);
-      add(rows[2] + c, last * grad);
     }
+    add(rows[0] + c, first * grad);
+    add(rows[1] + c, second * grad);
+    add(rows[2] + c, last * grad);
   }
   if (grad_weights) {
     grad_weights[0] = grad0;

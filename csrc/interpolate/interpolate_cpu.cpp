@@ -34,12 +34,17 @@ void backward_pixels(const T* grad_values, const T* attributes, const std::int32
             if (kAttributes) prefetch<Access::write>(grad_attributes + triangle[k] * stride);
           }
         });
-    interpolate_pixel_backward<kChannels>(
-        grad_values + i * stride, attributes, triangles, triangle_ids[i], barycentrics + 2 * i,
-        grad_barycentrics ? grad_barycentrics + 2 * i : nullptr, triangle_count, vertex_count,
-        channels, [=](std::int64_t k, T term) {
-          if (kAttributes) grad_attributes[k] += term;
-        });
+    std::int64_t rows[3];
+    T* grad_weights = grad_barycentrics ? grad_barycentrics + 2 * i : nullptr;
+    if (attribute_rows(triangles, triangle_ids[i], triangle_count, vertex_count, stride, rows)) {
+      interpolate_pixel_backward<kChannels>(true, rows, grad_values + i * stride, attributes,
+                                            barycentrics + 2 * i, grad_weights, channels,
+                                            [=](std::int64_t k, T term) {
+                                              if (kAttributes) grad_attributes[k] += term;
+                                            });
+    } else if (grad_weights) {
+      grad_weights[0] = grad_weights[1] = T(0);
+    }
   }
 }
 

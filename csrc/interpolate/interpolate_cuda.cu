@@ -25,24 +25,35 @@ struct Backward {
   const std::int32_t *triangles, *triangle_ids;
   const float* barycentrics;
   float* grad_barycentrics;
-  std::int64_t vertex_count, channels, triangle_count, pixels;
+  std::int64_t vertex_count, channels, triangle_count, pixels, items;
+
+  __device__ bool rows_of(std::int64_t i, std::int64_t rows[3]) const {
+    return attribute_rows(triangles, triangle_ids[i], triangle_count, vertex_count, channels, rows);
+  }
+
+  __device__ std::int32_t key(std::int64_t i) const {
+    std::int64_t rows[3];
+    return rows_of(i, rows) ? triangle_ids[i] : -1;
+  }
 
   template <typename Add>
-  __device__ void operator()(std::int64_t i, const Add& add) const {
+  __device__ void operator()(std::int64_t i, std::int32_t key, const Add& add) const {
     const std::int64_t image = i / pixels * vertex_count * channels;
+    std::int64_t rows[3] = {0, 0, 0};
+    const bool drawn = key >= 0 && rows_of(i, rows);
+    const bool wanted = grad_barycentrics != nullptr && i < items;
     interpolate_pixel_backward<kChannels>(
-        grad_values + i * channels, attributes + image, triangles, triangle_ids[i],
-        barycentrics + 2 * i, grad_barycentrics ? grad_barycentrics + 2 * i : nullptr,
-        triangle_count, vertex_count, channels,
+        drawn, rows, grad_values + i * channels, attributes + image, barycentrics + 2 * i,
+        wanted ? grad_barycentrics + 2 * i : nullptr, channels,
         [&](std::int64_t k, float term) { add(image + k, term); });
   }
 };
 
 // For a caller that wants the gradient by the barycentrics alone.
 template <int kChannels>
-__global__ void barycentrics_kernel(std::int64_t items, Backward<kChannels> backward) {
-  PGNFACE_GRID_LOOP(i, items) {
-    backward(i, [](std::int64_t, float) {});
+__global__ void barycentrics_kernel(Backward<kChannels> backward) {
+  PGNFACE_GRID_LOOP(i, backward.items) {
+    backward(i, backward.key(i), [](std::int64_t, float) {});
   }
 }
 
@@ -78,12 +89,12 @@ void interpolate_backward_cuda(const T* grad_values, const T* attributes,
   with_channels(channels, [&](auto known) {
     const Backward<known()> backward{grad_values,    attributes,        triangles,    triangle_ids,
                                      barycentrics,   grad_barycentrics, vertex_count, channels,
-                                     triangle_count, height * width};
+                                     triangle_count, height * width,    items};
     if (grad_attributes != nullptr) {
       scatter_add(items, backward, grad_attributes, batch * vertex_count * channels, workspace,
                   context);
     } else if (items > 0) {
-      barycentrics_kernel<<<grid_for(items), kBlock, 0, stream_of(context)>>>(items, backward);
+      barycentrics_kernel<<<grid_for(items), kBlock, 0, stream_of(context)>>>(backward);
       check_cuda(cudaGetLastError(), "interpolate backward");
     }
   });

@@ -16,108 +16,110 @@
 
 namespace pgnface {
 
-// The four pixels around a point along one axis pair, their weights and d(weight)/d(coordinate).
+// The four pixels around a point: rows y, y + 1 and columns x, x + 1 (one where the image has one).
 template <typename T>
 struct BilinearTap {
-  std::int64_t x0, x1, y0, y1;
-  T fx, fy;    // weight of the higher neighbour
-  T dfx, dfy;  // derivative of fx, fy by the point: 1, or 0 where clamped
+  std::int32_t x, y;
+  T fx, fy;    // weights of the higher neighbours
+  T dfx, dfy;  // their derivatives by the point: 1, or 0 where clamped
   bool valid;
 };
 
 template <typename T>
-PGNFACE_HD BilinearTap<T> bilinear_tap(T x, T y, std::int64_t height, std::int64_t width) {
-  BilinearTap<T> tap{};
+PGNFACE_HD BilinearTap<T> bilinear_tap(T x, T y, std::int32_t height, std::int32_t width) {
+  // Written so that vector instructions do it: selects of values, no conditional arithmetic. A NaN
+  // becomes 0, as does everything below.
   const T limit = T(1e9);
-  tap.valid = x > -limit && x < limit && y > -limit && y < limit;  // false for NaN
-  if (!tap.valid) return tap;
   const T u = x - T(0.5), v = y - T(0.5);
   const T max_u = T(width - 1), max_v = T(height - 1);
-  const T cu = u < 0 ? T(0) : (u > max_u ? max_u : u);
-  const T cv = v < 0 ? T(0) : (v > max_v ? max_v : v);
-  tap.dfx = (u == cu) ? T(1) : T(0);
-  tap.dfy = (v == cv) ? T(1) : T(0);
-  tap.x0 = static_cast<std::int64_t>(cu);
-  tap.y0 = static_cast<std::int64_t>(cv);
-  if (tap.x0 > 0 && tap.x0 == width - 1) --tap.x0;  // the last centre belongs to the last cell
-  if (tap.y0 > 0 && tap.y0 == height - 1) --tap.y0;
-  tap.x1 = tap.x0 + (width > 1);
-  tap.y1 = tap.y0 + (height > 1);
-  tap.fx = cu - T(tap.x0);
-  tap.fy = cv - T(tap.y0);
+  const T low_u = u > 0 ? u : T(0), low_v = v > 0 ? v : T(0);
+  const T cu = low_u < max_u ? low_u : max_u, cv = low_v < max_v ? low_v : max_v;
+  // The last centre belongs to the last cell.
+  const std::int32_t last_x = width > 1 ? width - 2 : 0, last_y = height > 1 ? height - 2 : 0;
+  const std::int32_t column = static_cast<std::int32_t>(cu), row = static_cast<std::int32_t>(cv);
+  BilinearTap<T> tap;
+  tap.x = column < last_x ? column : last_x;
+  tap.y = row < last_y ? row : last_y;
+  tap.fx = cu - T(tap.x);
+  tap.fy = cv - T(tap.y);
+  tap.dfx = u == cu ? T(1) : T(0);
+  tap.dfy = v == cv ? T(1) : T(0);
+  tap.valid = (x > -limit) & (x < limit) & (y > -limit) & (y < limit);
   return tap;
 }
 
-// One point, all channels.
-template <typename T>
-PGNFACE_HD void sample_color(const T* image, const T* point, T* color, std::int64_t channels,
-                             std::int64_t height, std::int64_t width) {
-  const BilinearTap<T> tap = bilinear_tap(point[0], point[1], height, width);
+// Where the four pixels of a tap lie in each plane of an image.
+struct PlaneOffsets {
+  std::int64_t top, right, below;  // of the first pixel; from it to the next column and row
+
+  template <typename T>
+  PGNFACE_HD PlaneOffsets(const BilinearTap<T>& tap, std::int32_t height, std::int32_t width)
+      : top(std::int64_t(tap.y) * width + tap.x),
+        right(width > 1 ? 1 : 0),
+        below(height > 1 ? width : 0) {}
+};
+
+// One point, all channels. kChannels: their number where the compiler may know it, else 0.
+template <int kChannels, typename T>
+PGNFACE_HD void sample_color(const T* image, const BilinearTap<T>& tap, T* color,
+                             std::int64_t channels, std::int32_t height, std::int32_t width) {
+  if (kChannels > 0) channels = kChannels;
+  const PlaneOffsets at(tap, height, width);
   for (std::int64_t c = 0; c < channels; ++c) {
-    const T* plane = image + c * height * width;
-    color[c] = T(0);
-    if (!tap.valid) continue;
-    const T* row0 = plane + tap.y0 * width;
-    const T* row1 = plane + tap.y1 * width;
-    const T top = row0[tap.x0] + tap.fx * (row0[tap.x1] - row0[tap.x0]);
-    const T bottom = row1[tap.x0] + tap.fx * (row1[tap.x1] - row1[tap.x0]);
-    color[c] = top + tap.fy * (bottom - top);
+    const T* first = image + c * height * width + at.top;
+    const T* second = first + at.below;
+    const T top = first[0] + tap.fx * (first[at.right] - first[0]);
+    const T bottom = second[0] + tap.fx * (second[at.right] - second[0]);
+    color[c] = tap.valid ? top + tap.fy * (bottom - top) : T(0);
   }
 }
 
-// Adds one colour's gradient to the four pixels of its plane.
-template <typename T, typename Add>
-PGNFACE_HD void scatter_color(const BilinearTap<T>& tap, T grad, T* plane, std::int64_t width,
-                              Add add) {
-  if (!tap.valid) return;
-  add(plane + tap.y0 * width + tap.x0, grad * (1 - tap.fx) * (1 - tap.fy));
-  add(plane + tap.y0 * width + tap.x1, grad * tap.fx * (1 - tap.fy));
-  add(plane + tap.y1 * width + tap.x0, grad * (1 - tap.fx) * tap.fy);
-  add(plane + tap.y1 * width + tap.x1, grad * tap.fx * tap.fy);
-}
-
-// Gradients of one point; grad_image may be null. Coordinates past y get a zero.
-template <typename T, typename Add>
-PGNFACE_HD void sample_color_backward(const T* grad_color, const T* image, const T* point,
-                                      T* grad_image, T* grad_point, std::int64_t channels,
-                                      std::int64_t height, std::int64_t width, std::int64_t stride,
-                                      Add add) {
-  const BilinearTap<T> tap = bilinear_tap(point[0], point[1], height, width);
+// Gradients of one point. Hands those by the image to add(offset, term); grad_point may be null,
+// its coordinates past y get a zero.
+template <int kChannels, typename T, typename Add>
+PGNFACE_HD void sample_color_backward(const T* grad_color, const T* image,
+                                      const BilinearTap<T>& tap, T* grad_point,
+                                      std::int64_t channels, std::int32_t height,
+                                      std::int32_t width, std::int64_t stride, const Add& add) {
+  if (kChannels > 0) channels = kChannels;
+  const PlaneOffsets at(tap, height, width);
   T gx = 0, gy = 0;
   for (std::int64_t c = 0; tap.valid && c < channels; ++c) {
-    const T* row0 = image + c * height * width + tap.y0 * width;
-    const T* row1 = image + c * height * width + tap.y1 * width;
-    const T dx0 = row0[tap.x1] - row0[tap.x0], dx1 = row1[tap.x1] - row1[tap.x0];
-    gx += grad_color[c] * (dx0 + tap.fy * (dx1 - dx0));
-    gy += grad_color[c] * (row1[tap.x0] + tap.fx * dx1 - row0[tap.x0] - tap.fx * dx0);
-    if (grad_image) scatter_color(tap, grad_color[c], grad_image + c * height * width, width, add);
+    const std::int64_t top = c * height * width + at.top, bottom = top + at.below;
+    const T grad = grad_color[c], right = grad * tap.fx, left = grad - right;
+    if (grad_point) {
+      const T* first = image + top;
+      const T* second = image + bottom;
+      const T dx0 = first[at.right] - first[0], dx1 = second[at.right] - second[0];
+      gx += grad * (dx0 + tap.fy * (dx1 - dx0));
+      gy += grad * (second[0] + tap.fx * dx1 - first[0] - tap.fx * dx0);
+    }
+    add(top, left - left * tap.fy);
+    add(top + at.right, right - right * tap.fy);
+    add(bottom, left * tap.fy);
+    add(bottom + at.right, right * tap.fy);
   }
+  if (!grad_point) return;
   grad_point[0] = gx * tap.dfx;
   grad_point[1] = gy * tap.dfy;
   for (std::int64_t k = 2; k < stride; ++k) grad_point[k] = T(0);
 }
 
-template <typename T>
-void sample_colors_forward_cpu(const T* image, const T* points, T* colors, std::int64_t batch,
-                               std::int64_t channels, std::int64_t height, std::int64_t width,
-                               std::int64_t count, std::int64_t stride, const Context& context);
-
-// grad_image (like image) must come zeroed; grad_points is written whole.
-template <typename T>
-void sample_colors_backward_cpu(const T* grad_colors, const T* image, const T* points,
-                                T* grad_image, T* grad_points, std::int64_t batch,
-                                std::int64_t channels, std::int64_t height, std::int64_t width,
-                                std::int64_t count, std::int64_t stride, const Context& context);
-
-template <typename T>
-void sample_colors_forward_cuda(const T* image, const T* points, T* colors, std::int64_t batch,
-                                std::int64_t channels, std::int64_t height, std::int64_t width,
-                                std::int64_t count, std::int64_t stride, const Context& context);
-
-template <typename T>
-void sample_colors_backward_cuda(const T* grad_colors, const T* image, const T* points,
-                                 T* grad_image, T* grad_points, std::int64_t batch,
-                                 std::int64_t channels, std::int64_t height, std::int64_t width,
-                                 std::int64_t count, std::int64_t stride, const Context& context);
+// The gradients are written whole; either may be null. workspace: CUDA in the deterministic mode,
+// as many int64 as grad_image has values and one more.
+#define PGNFACE_DECLARE(device)                                                                    \
+  template <typename T>                                                                            \
+  void sample_colors_forward_##device(const T* image, const T* points, T* colors,                  \
+                                      std::int64_t batch, std::int64_t channels,                   \
+                                      std::int64_t height, std::int64_t width, std::int64_t count, \
+                                      std::int64_t stride, const Context& context);                \
+  template <typename T>                                                                            \
+  void sample_colors_backward_##device(                                                            \
+      const T* grad_colors, const T* image, const T* points, T* grad_image, T* grad_points,        \
+      std::int64_t* workspace, std::int64_t batch, std::int64_t channels, std::int64_t height,     \
+      std::int64_t width, std::int64_t count, std::int64_t stride, const Context& context);
+PGNFACE_DECLARE(cpu)
+PGNFACE_DECLARE(cuda)
+#undef PGNFACE_DECLARE
 
 }  // namespace pgnface

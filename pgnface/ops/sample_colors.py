@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ._checks import prepare, require_shape
-from ._library import launch, register
+from ._library import launch, register, scatter_workspace
 
 
 def sample_colors(image: Tensor, points: Tensor) -> Tensor:
@@ -48,16 +48,25 @@ def _forward_kernel(image: Tensor, points: Tensor) -> Tensor:
 
 
 def _backward_kernel(
-    grad: Tensor, image: Tensor, points: Tensor, needs_image: bool
+    grad: Tensor, image: Tensor, points: Tensor, needs_image: bool, needs_points: bool
 ) -> tuple[Tensor, Tensor]:
-    grad_image = torch.zeros_like(image) if needs_image else image.new_empty(0)
-    grad_points = torch.empty_like(points)
+    grad_image, grad_points = grads = _grads(image, points, needs_image, needs_points)
     launch(
         "sample_colors_backward",
-        *(grad.contiguous(), image, points, grad_image if needs_image else None, grad_points),
+        *(grad.contiguous(), image, points, grad_image if needs_image else None),
+        *(grad_points if needs_points else None, scatter_workspace(grad_image)),
         *_sizes(image, points),
     )
-    return grad_image, grad_points
+    return grads
+
+
+def _grads(
+    image: Tensor, points: Tensor, needs_image: bool, needs_points: bool
+) -> tuple[Tensor, Tensor]:
+    return (
+        torch.empty_like(image) if needs_image else image.new_empty(0),
+        torch.empty_like(points) if needs_points else points.new_empty(0),
+    )
 
 
 def _setup(ctx, inputs, output):
@@ -66,18 +75,15 @@ def _setup(ctx, inputs, output):
 
 def _autograd(ctx, grad):
     needs_image, needs_points = ctx.needs_input_grad
-    grad_image, grad_points = _backward(grad, *ctx.saved_tensors, needs_image)
+    grad_image, grad_points = _backward(grad, *ctx.saved_tensors, needs_image, needs_points)
     return grad_image if needs_image else None, grad_points if needs_points else None
 
 
 _backward = register(
-    "sample_colors_backward(Tensor grad, Tensor image, Tensor points, bool needs_image)"
-    " -> (Tensor, Tensor)",
+    "sample_colors_backward(Tensor grad, Tensor image, Tensor points, bool needs_image,"
+    " bool needs_points) -> (Tensor, Tensor)",
     _backward_kernel,
-    lambda grad, image, points, needs_image: (
-        torch.empty_like(image) if needs_image else image.new_empty(0),
-        torch.empty_like(points),
-    ),
+    lambda grad, image, points, first, second: _grads(image, points, first, second),
 )
 _forward = register(
     "sample_colors(Tensor image, Tensor points) -> Tensor",
