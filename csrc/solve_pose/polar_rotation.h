@@ -8,6 +8,13 @@
 #include "common/macros.h"
 #include "common/matrix3.h"
 
+// What is seldom needed gets no registers of the kernels that may call it.
+#ifdef __CUDACC__
+#define PGNFACE_RARE __host__ __device__ __noinline__
+#else
+#define PGNFACE_RARE PGNFACE_HD
+#endif
+
 namespace pgnface {
 
 template <typename R>
@@ -163,8 +170,8 @@ PGNFACE_HD auto quick_polar_rotation(const Matrix3<R>& s, const R& bound, double
 // value cannot be told from zero: with one above it the smallest of the possible rotations is
 // taken, with none the identity.
 template <typename R>
-PGNFACE_HD PolarRotation<R> jacobi_polar_rotation(const Matrix3<R>& s, const R& noise,
-                                                  const PolarTolerance& tolerance) {
+PGNFACE_RARE PolarRotation<R> jacobi_polar_rotation(const Matrix3<R>& s, const R& noise,
+                                                    const PolarTolerance& tolerance) {
   const R zero{};
   Matrix3<R> axis = identity_matrix<R>(), column;
   for (int i = 0; i < 3; ++i) {

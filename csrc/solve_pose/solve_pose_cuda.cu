@@ -93,6 +93,7 @@ __global__ void __launch_bounds__(kThreads)
   constexpr PoseTolerance tolerance = pose_tolerance<T>();
   extern __shared__ int4 memory[];
   __shared__ Moments<double> moments[most];
+  __shared__ bool cancelled[most];  // the residual lost its digits
   __shared__ PoseState<double> fits[most];
   const std::int64_t first = std::int64_t(blockIdx.x) * most;
   const int items = static_cast<int>(batch - first < most ? batch - first : most);
@@ -123,29 +124,32 @@ __global__ void __launch_bounds__(kThreads)
     if (threadIdx.x % lanes == 0) moments[item] = m;
   }
   __syncthreads();
-  if (threadIdx.x < items) fits[threadIdx.x] = fit_pose(moments[threadIdx.x], tolerance);
+  if (threadIdx.x < items) {
+    const Moments<double>& m = moments[threadIdx.x];
+    const PoseState<double> fit = fit_pose(m, tolerance);
+    fits[threadIdx.x] = fit;
+    cancelled[threadIdx.x] = fit.residual <= tolerance.exact * m.target_variance;
+  }
   __syncthreads();
   if (item < items) {
-    double residual = fits[item].residual;
-    if (residual <= tolerance.exact * moments[item].target_variance) {
-      const PoseState<double>& fit = fits[item];
-      residual = 0;
+    const PoseState<double>& fit = fits[item];
+    double total = 0;
+    if (cancelled[item]) {
       points.template for_each<lanes>(
           [&](double w, const Vector3<double>& s, const Vector3<double>& t) {
             const Vector3<double> e = point_error(fit, s - fit.source_mean, t - fit.target_mean);
-            residual += w * dot(e, e);
+            total += w * dot(e, e);
           });
-      add_over_lanes<lanes>(&residual, 1);
-      residual *= fits[item].inverse_weight;
+      add_over_lanes<lanes>(&total, 1);
+      total *= fit.inverse_weight;
     }
-    // Only this lane's own item is read before the next barrier.
-    if (threadIdx.x % lanes == 0) {
+    if (threadIdx.x % lanes == 0) {  // the only one to read or write the residual
       const std::int64_t n = first + item;
-      const double root = square_root(residual);
-      fits[item].residual = root;
-      out.residual[n] = T(root);
-      out.scale[n] = T(fits[item].scale);
-      Points<T>::set_point(out.translation, n, translation_of(fits[item]));
+      const double residual = square_root(cancelled[item] ? total : fit.residual);
+      fits[item].residual = residual;
+      out.residual[n] = T(residual);
+      out.scale[n] = T(fit.scale);
+      Points<T>::set_point(out.translation, n, translation_of(fit));
     }
   }
   __syncthreads();
@@ -236,8 +240,8 @@ void launch(void (*few)(Parameters...), void (*many)(Parameters...), const T* we
   const bool staged = bytes <= kStagedBytes;
   const std::int64_t in_block = staged ? items : kThreads / kLanesOfMany;
   const auto blocks = static_cast<unsigned>((batch + in_block - 1) / in_block);
-  (staged ? few : many)<<<blocks, kThreads, staged ? bytes : 0, stream_of(context)>>>(arguments...,
-                                                                                      batch);
+  const auto kernel = staged ? few : many;
+  kernel<<<blocks, kThreads, staged ? bytes : 0, stream_of(context)>>>(arguments..., batch);
   check_cuda(cudaGetLastError(), name);
 }
 

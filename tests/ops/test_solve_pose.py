@@ -62,6 +62,13 @@ def test_matches_twin(case, weighted):
 
 
 @pytest.mark.parametrize("weighted", [True, False])
+@pytest.mark.parametrize("count", [1000, 81, 80, 3])  # around what is held in fast memory
+def test_matches_twin_for_many_points(count, weighted):
+    inputs = make_inputs(batch=11, count=count, weighted=weighted)
+    contract.assert_matches_twin(ops.solve_pose, reference.solve_pose, inputs)
+
+
+@pytest.mark.parametrize("weighted", [True, False])
 @pytest.mark.parametrize("case", CASES)
 def test_gradcheck(case, weighted):
     def without_residual(*inputs):
@@ -91,6 +98,46 @@ def test_agrees_with_a_float64_svd(case, offset, size):
         for f in (fit, expected)
     )
     assert (fitted - truth).abs().max() < 1e-5 * (size * 10 + offset)
+
+
+@pytest.mark.parametrize("gap", [1.0, 0.1, 0.01, 2e-3, 1e-3, 5e-4, 1e-4])
+def test_agrees_with_a_float64_svd_where_a_direction_is_hardly_determined(gap):
+    # Singular values 1, 1/2 and gap - 1/2 with a reflection: the last two nearly cancel.
+    source = torch.cat([torch.eye(3), -torch.eye(3)]).expand(50, 6, 3)
+    turn = rotation_from_angles(60 * normal(50, 3)).float()
+    target = source * torch.tensor([1.0, 0.5, gap - 0.5]) @ turn.transpose(1, 2)
+    inputs = [(source @ turn).requires_grad_(), target.requires_grad_()]
+    (fit, grads), (expected, expected_grads) = (
+        contract.run_with_gradients(op, contract.cast(inputs, dtype))
+        for op, dtype in ((ops.solve_pose, torch.float32), (reference.solve_pose, torch.float64))
+    )
+    assert (fit[1] - expected[1]).abs().max() < 1e-6
+    for grad, truth in zip(grads, expected_grads, strict=True):
+        torch.testing.assert_close(grad.double(), truth, rtol=1e-4, atol=1e-4 / gap)
+
+
+def test_residual_of_an_exact_fit_is_zero():
+    source = (10 * normal(20, 68, 3)).round().float()  # whole numbers: no rounding of the input
+    fit = ops.solve_pose(source, 2 * source + 3)
+    assert fit.residual.max() < 1e-12
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+def test_an_item_does_not_depend_on_its_neighbours(weighted):
+    parts = [make_inputs(case, batch=3, count=20, weighted=weighted) for case in CASES]
+    inputs = [torch.cat(same).detach() for same in zip(*parts, strict=True)]
+    inputs[0][7, 0, 0] = float("nan")
+    inputs[1][4] = 0
+
+    def solve(*inputs):
+        leaves = [t.float().requires_grad_() for t in inputs]
+        fit = ops.solve_pose(*leaves)
+        return [*fit, *torch.autograd.grad(sum(part.sum() for part in fit), leaves)]
+
+    together = solve(*inputs)
+    for n in range(len(inputs[0])):
+        for alone, among in zip(solve(*(t[n : n + 1] for t in inputs)), together, strict=True):
+            assert torch.equal(alone[0].nan_to_num(7.0), among[n].nan_to_num(7.0))
 
 
 def test_recovers_a_known_similarity():
