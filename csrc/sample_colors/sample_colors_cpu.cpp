@@ -89,7 +89,7 @@ void sample_colors_backward_cpu(const T* grad_colors, const T* image, const T* p
                                          grad_points ? grad_points + point * stride : nullptr,
                                          channels, height, width, stride,
                                          [=](std::int64_t offset, T term) {
-                                           if (target) target[offset] += term;
+                                           if (size > 0) target[offset] += term;
                                          });
                                    });
                     });

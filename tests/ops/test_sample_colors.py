@@ -41,6 +41,16 @@ def test_compile():
     contract.assert_compiles(ops.sample_colors, make_inputs())
 
 
+@pytest.mark.parametrize("asks", [0, 1], ids=["image", "points"])
+def test_one_gradient_alone(asks):
+    inputs = contract.cast(make_inputs(points=3000), torch.float32)
+    weights = torch.rand(2, 3000, 3)
+    both = torch.autograd.grad(ops.sample_colors(*inputs), inputs, weights)
+    inputs[1 - asks].requires_grad_(False)
+    (alone,) = torch.autograd.grad(ops.sample_colors(*inputs), inputs[asks], weights)
+    assert torch.equal(alone, both[asks])
+
+
 @contract.needs_cuda
 @pytest.mark.cuda
 def test_cuda():
