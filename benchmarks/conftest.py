@@ -76,6 +76,11 @@ def pytest_benchmark_update_machine_info(config, machine_info):
             limits[str(place)] = machine.measure_limits(place.device)._asdict()
 
 
+def pytest_benchmark_update_json(output_json):
+    for entry in output_json["benchmarks"]:
+        entry["stats"].pop("data", None)  # every single time: megabytes
+
+
 @contextmanager
 def threads_set(count: int):
     """Within the block torch and the kernels have so many threads."""

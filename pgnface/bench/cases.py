@@ -47,7 +47,7 @@ def evaluate_morphable(
     inputs, run = (mean, exact, *rest), ops.evaluate_morphable
     stored = exact.nbytes
     if quantized:
-        parts = [part.to(device) for part in ops.quantize_basis(basis, reach)]
+        parts = ops.quantize_basis(exact, reach.to(device))
         stored = sum(part.nbytes for part in parts)
         inputs = (mean, *parts, *rest)
 

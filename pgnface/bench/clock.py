@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 import torch
 
-MOST_REPEATS = 2000
-_HEAD_START = 2_000_000  # clock cycles, about a millisecond: longer than the host takes to launch
+_HEAD_START = 5_000_000  # clock cycles, some milliseconds: longer than the host takes to launch
 
 
 class Timing(NamedTuple):
@@ -49,7 +48,7 @@ def time_calls(
     Args:
         calls: an endless iterator.
         device: on which they run.
-        budget: seconds of measured time.
+        budget: seconds for all of them.
         least: repeats when one takes long, as far as four budgets reach.
         warmup: untimed calls first.
     """
@@ -57,10 +56,12 @@ def time_calls(
         next(calls)()
     once = _on_device if device == "cuda" else _on_host
     seconds: list[float] = []
-    spent = 0.0
-    while len(seconds) < MOST_REPEATS and spent < (budget if len(seconds) >= least else 4 * budget):
+    begin = time.perf_counter()
+    while True:
+        spent = time.perf_counter() - begin
+        if spent > (budget if len(seconds) >= least else 4 * budget) and seconds:
+            break
         seconds.append(once(next(calls)))
-        spent += seconds[-1]
     return Timing.of(seconds)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -37,6 +39,7 @@ class Scene:
         self.covered = int(ops.rasterize(self.vertices, self.triangles, size, size).mask.sum())
 
 
+@lru_cache(maxsize=1)
 def face_model(vertices: int, coefficients: int) -> tuple[Tensor, Tensor, Tensor]:
     """Mean ``(V, 3)``, basis ``(P, V, 3)`` in mm, and how large coefficients get ``(P,)``.
 

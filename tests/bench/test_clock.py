@@ -1,8 +1,9 @@
 import itertools
-import time
+from types import SimpleNamespace
 
 import pytest
 
+from pgnface.bench import clock
 from pgnface.bench.clock import Timing, time_calls
 
 
@@ -11,23 +12,22 @@ def test_median_and_spread():
     assert timing == (3.0, 3.0, 5)
 
 
-def counted(seconds: float = 0.0):
-    counter = itertools.count()
+class Work:
+    """Calls that take some seconds of a clock that nothing else moves."""
 
-    def call():
-        next(counter)
-        time.sleep(seconds)
+    def __init__(self, monkeypatch, seconds: float):
+        self.now, self.count, self.seconds = 0.0, 0, seconds
+        monkeypatch.setattr(clock, "time", SimpleNamespace(perf_counter=lambda: self.now))
 
-    return itertools.repeat(call), lambda: next(counter)
-
-
-def test_repeats_until_the_budget_is_spent():
-    calls, count = counted(0.002)
-    timing = time_calls(calls, budget=0.05, warmup=3)
-    assert timing.median >= 0.002 and timing.repeats * 0.002 <= 0.06
-    assert count() == timing.repeats + 3
+    def __call__(self) -> None:
+        self.now += self.seconds
+        self.count += 1
 
 
-@pytest.mark.parametrize("seconds, expected", [(0.011, 5), (0.06, 1)])
-def test_slow_calls_are_repeated_as_far_as_four_budgets_reach(seconds, expected):
-    assert time_calls(counted(seconds)[0], budget=0.013, warmup=0).repeats == expected
+@pytest.mark.parametrize("seconds, repeats", [(0.25, 9), (1.0, 5), (3.0, 3), (20.0, 1)])
+def test_repeats_until_the_budget_is_spent(monkeypatch, seconds, repeats):
+    """Five at least, as far as four budgets reach."""
+    work = Work(monkeypatch, seconds)
+    timing = time_calls(itertools.repeat(work), budget=2.0, warmup=3)
+    assert timing == (seconds, 0.0, repeats)
+    assert work.count == repeats + 3
