@@ -15,14 +15,14 @@ struct Nothing {
 
 // Calls body(item, begin, end, target) so that all of [0, count) is visited for each item of the
 // batch; body adds to `size` values at `target`, which are zero before. `sums` (batch, size) need
-// not be set and ends as the sums. With a small batch the range is cut into bands with a copy of
-// the target each; the cut depends on the problem alone. With size 0, nothing is summed.
+// not be set and ends as the sums. The range of a single item is cut into two bands, one of which
+// adds to a copy; the cut depends on the problem alone. With size 0, nothing is summed.
 // finish(begin, end) is called on ranges of the finished sums while they are in the cache; they
 // begin at multiples of 3.
 template <typename T, typename Body, typename Finish = Nothing>
 void scatter_by_rows(T* sums, std::int64_t batch, std::int64_t size, std::int64_t count,
                      int threads, const Body& body, const Finish& finish = {}) {
-  const std::int64_t wanted = size > 0 ? 4 : 64;
+  const std::int64_t wanted = size > 0 ? 2 : 64;
   const std::int64_t bands = std::max<std::int64_t>(wanted / std::max<std::int64_t>(batch, 1), 1);
   const std::int64_t step = (count + bands - 1) / bands;
   const std::unique_ptr<T[]> copies(new T[(bands - 1) * batch * size]);

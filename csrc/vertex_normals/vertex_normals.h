@@ -30,10 +30,9 @@ PGNFACE_HD Vector3<T> load_vector(const T* values, std::int64_t row) {
 }
 
 // Twice the area of a triangle, along its normal.
-template <typename T>
-PGNFACE_HD Vector3<T> area_normal(const T* vertices, const std::int32_t* triangle) {
-  const Vector3<T> a = load_vector(vertices, triangle[0]);
-  return cross(load_vector(vertices, triangle[1]) - a, load_vector(vertices, triangle[2]) - a);
+template <typename V>
+PGNFACE_HD V area_normal(const V& a, const V& b, const V& c) {
+  return cross(b - a, c - a);
 }
 
 // Turns the sum at `normal` into the unit normal and returns 1 / its length.
@@ -48,29 +47,17 @@ PGNFACE_HD T normalize(T* normal) {
 
 // Gradient by the sum before it is normalised.
 template <typename T>
-PGNFACE_HD void sum_gradient(const T* grad_normal, const T* normal, T inverse_length, T* grad_sum) {
+PGNFACE_HD Vector3<T> sum_gradient(const T* grad_normal, const T* normal, T inverse_length) {
   const Vector3<T> unit = load_vector(normal, 0), grad = load_vector(grad_normal, 0);
-  const T along = dot(grad, unit);
-  for (int i = 0; i < 3; ++i) {
-    grad_sum[i] = inverse_length == 0 ? T(0) : inverse_length * (grad[i] - along * unit[i]);
-  }
+  if (inverse_length == 0) return {};
+  return inverse_length * (grad - dot(grad, unit) * unit);
 }
 
-// Gradient by the area normal of a triangle.
-template <typename T>
-PGNFACE_HD Vector3<T> area_gradient(const T* grad_sums, const std::int32_t* triangle) {
-  return load_vector(grad_sums, triangle[0]) + load_vector(grad_sums, triangle[1]) +
-         load_vector(grad_sums, triangle[2]);
-}
-
-// Gradient by the vertex at a corner, given that by the area normal: (b - c) x g for corner a of a
-// triangle (a, b, c), and the other corners in cyclic order.
-template <typename T>
-PGNFACE_HD Vector3<T> corner_gradient(const T* vertices, const std::int32_t* triangle, int corner,
-                                      const Vector3<T>& area_gradient) {
-  const std::int32_t next = triangle[corner == 2 ? 0 : corner + 1];
-  const std::int32_t last = triangle[corner == 0 ? 2 : corner - 1];
-  return cross(load_vector(vertices, next) - load_vector(vertices, last), area_gradient);
+// Gradient by the vertex at a corner, given that by the area normal, which is the sum of the
+// gradients of the triangle's three corners; next and last: the other corners in cyclic order.
+template <typename V>
+PGNFACE_HD V corner_gradient(const V& next, const V& last, const V& area_gradient) {
+  return cross(next - last, area_gradient);
 }
 
 // workspace: CUDA only, batch * triangle_count * 4 values.
@@ -85,7 +72,7 @@ PGNFACE_HD Vector3<T> corner_gradient(const T* vertices, const std::int32_t* tri
   void vertex_normals_backward_##device(                                                          \
       const T* grad_normals, const T* vertices, const std::int32_t* triangles,                    \
       const std::int32_t* offsets, const std::int32_t* incident, const T* normals,                \
-      const T* inverse_lengths, T* grad_sums, T* grad_vertices, T* workspace, std::int64_t batch, \
+      const T* inverse_lengths, T* grad_vertices, T* workspace, std::int64_t batch,               \
       std::int64_t count, std::int64_t triangle_count, const Context& context);
 PGNFACE_DECLARE(cpu)
 PGNFACE_DECLARE(cuda)

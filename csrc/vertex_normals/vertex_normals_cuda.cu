@@ -9,6 +9,16 @@ __device__ float4 pack(const Vector3<float>& value) {
   return make_float4(value[0], value[1], value[2], 0.0f);
 }
 
+// What belongs to the vertices of a triangle.
+struct Corners {
+  Vector3<float> corner[3];
+
+  __device__ Corners(const float* vectors, const std::int32_t* triangles, std::int64_t triangle) {
+    for (int k = 0; k < 3; ++k) corner[k] = load_vector(vectors, triangles[3 * triangle + k]);
+  }
+  __device__ const Vector3<float>& operator[](int k) const { return corner[k]; }
+};
+
 __global__ void area_normal_kernel(const float* __restrict__ vertices,
                                    const std::int32_t* __restrict__ triangles,
                                    float4* __restrict__ area_normals, std::int64_t batch,
@@ -44,7 +54,9 @@ __global__ void sum_gradient_kernel(const float* __restrict__ grad_normals,
                                     const float* __restrict__ inverse_lengths,
                                     float* __restrict__ grad_sums, std::int64_t vertices) {
   PGNFACE_GRID_LOOP(i, vertices) {
-    sum_gradient(grad_normals + 3 * i, normals + 3 * i, inverse_lengths[i], grad_sums + 3 * i);
+    const Vector3<float> grad =
+        sum_gradient(grad_normals + 3 * i, normals + 3 * i, inverse_lengths[i]);
+    for (int k = 0; k < 3; ++k) grad_sums[3 * i + k] = grad[k];
   }
 }
 
@@ -69,12 +81,14 @@ __global__ void gather_gradient_kernel(const float* __restrict__ vertices,
   PGNFACE_GRID_LOOP(i, batch * count) {
     const std::int64_t item = i / count, v = i - item * count;
     Vector3<float> total{};
+    const float* own = vertices + 3 * item * count;
     for (std::int32_t j = offsets[v]; j < offsets[v + 1]; ++j) {
-      const std::int32_t triangle = incident[j] / 3;
-      const float4 grad = area_gradients[item * triangle_count + triangle];
-      total = total + corner_gradient(vertices + 3 * item * count,
-                                      triangles + 3 * std::int64_t(triangle),
-                                      incident[j] - 3 * triangle, {grad.x, grad.y, grad.z});
+      const std::int32_t id = incident[j] / 3, corner = incident[j] - 3 * id;
+      const std::int32_t* triangle = triangles + 3 * std::int64_t(id);
+      const float4 grad = area_gradients[item * triangle_count + id];
+      total = total + corner_gradient(load_vector(own, triangle[corner == 2 ? 0 : corner + 1]),
+                                      load_vector(own, triangle[corner == 0 ? 2 : corner - 1]),
+                                      {grad.x, grad.y, grad.z});
     }
     for (int k = 0; k < 3; ++k) grad_vertices[3 * i + k] = total[k];
   }
@@ -103,17 +117,18 @@ template <typename T>
 void vertex_normals_backward_cuda(const T* grad_normals, const T* vertices,
                                   const std::int32_t* triangles, const std::int32_t* offsets,
                                   const std::int32_t* incident, const T* normals,
-                                  const T* inverse_lengths, T* grad_sums, T* grad_vertices,
-                                  T* workspace, std::int64_t batch, std::int64_t count,
+                                  const T* inverse_lengths, T* grad_vertices, T* workspace,
+                                  std::int64_t batch, std::int64_t count,
                                   std::int64_t triangle_count, const Context& context) {
   DeviceGuard guard(context);
   if (batch * count == 0) return;
   const cudaStream_t stream = stream_of(context);
   auto* area_gradients = reinterpret_cast<float4*>(workspace);
+  // The gradients by the sums wait where those by the vertices will be written.
   sum_gradient_kernel<<<grid_for(batch * count), kBlock, 0, stream>>>(
-      grad_normals, normals, inverse_lengths, grad_sums, batch * count);
+      grad_normals, normals, inverse_lengths, grad_vertices, batch * count);
   area_gradient_kernel<<<grid_for(batch * triangle_count), kBlock, 0, stream>>>(
-      grad_sums, triangles, area_gradients, batch, count, triangle_count);
+      grad_vertices, triangles, area_gradients, batch, count, triangle_count);
   gather_gradient_kernel<<<grid_for(batch * count), kBlock, 0, stream>>>(
       vertices, triangles, offsets, incident, area_gradients, grad_vertices, batch, count,
       triangle_count);
@@ -127,7 +142,7 @@ template void vertex_normals_forward_cuda<float>(const float*, const std::int32_
 template void vertex_normals_backward_cuda<float>(const float*, const float*, const std::int32_t*,
                                                   const std::int32_t*, const std::int32_t*,
                                                   const float*, const float*, float*, float*,
-                                                  float*, std::int64_t, std::int64_t, std::int64_t,
+                                                  std::int64_t, std::int64_t, std::int64_t,
                                                   const Context&);
 
 }  // namespace pgnface

@@ -63,12 +63,11 @@ def _forward_kernel(vertices, triangles, offsets, incident):
 
 
 def _backward_kernel(grad, vertices, triangles, offsets, incident, normals, inverse_lengths):
-    scratch, grad_vertices = torch.empty_like(vertices), torch.empty_like(vertices)
+    grad_vertices = torch.empty_like(vertices)
     launch(
         "vertex_normals_backward",
         *(grad.contiguous(), vertices, triangles, offsets, incident, normals, inverse_lengths),
-        *(scratch, grad_vertices, _workspace(vertices, triangles)),
-        *(*vertices.shape[:2], triangles.shape[0]),
+        *(grad_vertices, _workspace(vertices, triangles), *vertices.shape[:2], triangles.shape[0]),
     )
     return grad_vertices
 
