@@ -25,8 +25,8 @@ __global__ void area_normal_kernel(const float* __restrict__ vertices,
                                    std::int64_t count, std::int64_t triangle_count) {
   PGNFACE_GRID_LOOP(i, batch * triangle_count) {
     const std::int64_t item = i / triangle_count;
-    area_normals[i] =
-        pack(area_normal(vertices + 3 * item * count, triangles + 3 * (i - item * triangle_count)));
+    const Corners corners(vertices + 3 * item * count, triangles, i - item * triangle_count);
+    area_normals[i] = pack(area_normal(corners[0], corners[1], corners[2]));
   }
 }
 
@@ -66,8 +66,8 @@ __global__ void area_gradient_kernel(const float* __restrict__ grad_sums,
                                      std::int64_t count, std::int64_t triangle_count) {
   PGNFACE_GRID_LOOP(i, batch * triangle_count) {
     const std::int64_t item = i / triangle_count;
-    area_gradients[i] = pack(
-        area_gradient(grad_sums + 3 * item * count, triangles + 3 * (i - item * triangle_count)));
+    const Corners grads(grad_sums + 3 * item * count, triangles, i - item * triangle_count);
+    area_gradients[i] = pack(grads[0] + grads[1] + grads[2]);
   }
 }
 
