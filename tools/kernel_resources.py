@@ -41,7 +41,8 @@ def main() -> int:
     parser.add_argument("names", nargs="*")
     parser.add_argument("--arch", default="90")
     options = parser.parse_args()
-    print("| kernel | registers | spills | stack | static shared memory |\n|---|---|---|---|---|")
+    print("| op | kernel | registers | spills | stack | static shared memory |")
+    print("|---|---|---|---|---|---|")
     failed = False
     for source, command in cuda_commands(options.arch):
         if options.names and not any(name in str(source) for name in options.names):
@@ -57,7 +58,8 @@ def main() -> int:
             print(log, file=sys.stderr)
         for kernel in sorted(parse(log)):
             failed |= kernel.spills > 0
-            print("|", " | ".join(map(str, (f"`{kernel.name}`", *kernel[1:]))), "|", flush=True)
+            cells = (source.parent.name, f"`{kernel.name}`", *kernel[1:])
+            print("|", " | ".join(map(str, cells)), "|", flush=True)
     return int(failed)
 
 
