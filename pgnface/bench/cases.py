@@ -210,7 +210,7 @@ def edge_gradient(
             + scene.triangles.nbytes,
             (20 + 4 * channels) * scene.covered,
         ),
-        {"torch": run_with(reference.edge_gradient)},
+        {"torch": run_with(torch_peers.edge_gradient)},
     )
 
 

@@ -147,7 +147,7 @@ def _rows_of(case: Case, device: str, limits: Limits) -> Iterator[Row]:
 def _print(rows: list[Row], limits: Limits, device: str, batch: int) -> None:
     name = torch.cuda.get_device_name() if device == "cuda" else machine.describe()["cpu"]
     vertices, triangles = map(len, face_mesh(MESH))
-    where = name if device == "cuda" else f"{name}, {torch.get_num_threads()} threads"
+    where = name if device == "cuda" else f"{name}, threads: {torch.get_num_threads()}"
     table = Table(
         title=f"{where}: copies {limits.bandwidth / 1e9:.1f} GB/s, "
         f"multiplies {limits.arithmetic / 1e9:.0f} Gflop/s",
