@@ -46,6 +46,33 @@ void runs_on_at_most(int threads) {
   expect(static_cast<int>(ids.size()) <= threads, "no more threads than asked for");
 }
 
+// A chunk of a step sees what all chunks of the steps before have done; a failure stops them all.
+void steps_follow_each_other(int threads) {
+  for (std::int64_t first : {0, 1, 50}) {
+    std::atomic<std::int64_t> done{0};
+    pgnface::parallel_steps(
+        {{first, [&](std::int64_t) { ++done; }},
+         {7, [&](std::int64_t) { expect(done >= first, "first step"), ++done; }},
+         {0, [&](std::int64_t) { expect(false, "an empty step"); }},
+         {9, [&](std::int64_t i) { expect(i < 9 && done >= first + 7, "second step"); }}},
+        threads);
+    expect(done == first + 7, "all chunks of the steps");
+  }
+  bool caught = false;
+  try {
+    pgnface::parallel_steps(
+        {{20,
+          [](std::int64_t i) {
+            if (i == 5) throw std::runtime_error("from a step");
+          }},
+         {20, [](std::int64_t) { expect(false, "a step after one that failed"); }}},
+        threads);
+  } catch (const std::runtime_error&) {
+    caught = true;
+  }
+  expect(caught, "an exception of a step reaches the caller");
+}
+
 void throws(int threads) {
   for (int round = 0; round < 50; ++round) {
     bool caught = false;

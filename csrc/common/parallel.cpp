@@ -147,4 +147,30 @@ void parallel_for(std::int64_t count, std::int64_t grain, int threads,
   if (job.error) std::rethrow_exception(job.error);
 }
 
+constexpr int kLooks = 1 << 16;
+
+void parallel_steps(const std::vector<Step>& steps, int threads) {
+  std::int64_t total = 0;
+  for (const Step& step : steps) total += step.chunks;
+  std::atomic<std::int64_t> done{0};
+  std::atomic<bool> failed{false};
+  parallel_for(total, 1, threads, [&](std::int64_t item, std::int64_t) {
+    std::int64_t before = 0;  // chunks of earlier steps; all of them have been begun
+    auto step = steps.begin();
+    while (item >= before + step->chunks) before += step++->chunks;
+    // A chunk takes microseconds, giving way to another process milliseconds.
+    for (int looks = 0; done.load(std::memory_order_acquire) < before; ++looks) {
+      if (failed.load(std::memory_order_relaxed)) return;
+      if (looks >= kLooks) std::this_thread::yield();
+    }
+    try {
+      step->body(item - before);
+    } catch (...) {
+      failed.store(true, std::memory_order_relaxed);
+      throw;
+    }
+    done.fetch_add(1, std::memory_order_release);
+  });
+}
+
 }  // namespace pgnface

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 namespace pgnface {
 
@@ -14,5 +15,14 @@ namespace pgnface {
 // The first exception of a body is thrown to the caller after all threads have stopped.
 void parallel_for(std::int64_t count, std::int64_t grain, int threads,
                   const std::function<void(std::int64_t, std::int64_t)>& body);
+
+struct Step {
+  std::int64_t chunks;
+  std::function<void(std::int64_t)> body;  // called with the number of a chunk
+};
+
+// Steps one after the other, each with all threads, as one job of parallel_for: threads take their
+// time to wake up, longer than a short step. A chunk waits until the steps before its own are done.
+void parallel_steps(const std::vector<Step>& steps, int threads);
 
 }  // namespace pgnface

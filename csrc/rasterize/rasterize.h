@@ -21,7 +21,7 @@
 
 namespace pgnface {
 
-// workspace: CUDA only, batch * (height * width + triangle_count) + 1 int64, need not be set.
+// workspace: CUDA only, batch * (height * width + triangle_count) + 2 int64, need not be set.
 template <typename T>
 void rasterize_forward_cpu(const T* vertices, const std::int32_t* triangles,
                            std::int32_t* triangle_ids, T* barycentrics, T* depth,

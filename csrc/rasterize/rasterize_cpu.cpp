@@ -1,6 +1,4 @@
 #include <algorithm>
-#include <atomic>
-#include <thread>
 
 #include "common/mesh.h"
 #include "common/parallel.h"
@@ -69,50 +67,34 @@ struct Scene {
     }
   }
 
-  // Images from `begin` on, each by all threads. Threads take their time to wake up, so the three
-  // steps are one job: its chunks are begun in order, and those of a step wait for the one before.
+  // Images from `begin` on, each by all threads.
   void draw_together(std::int64_t begin, std::int64_t count, std::int64_t rows, int threads) const {
     constexpr std::int64_t kGrain = 1 << 12;  // vertices or triangles
     thread_local Scratch<FixedVertex> fixed_of_call;
     thread_local Scratch<Extent> extents_of_call;
-    FixedVertex* all_fixed = fixed_of_call.reserve(count * vertex_count);
-    Extent* all_extents = extents_of_call.reserve(count * (triangle_count + groups()));
-    const auto wait_for = [](const std::atomic<std::int64_t>& done, std::int64_t target) {
-      while (done.load(std::memory_order_acquire) < target) std::this_thread::yield();
-    };
-    std::atomic<std::int64_t> snapped{0}, bounded{0};
-    const std::int64_t vertex_chunks = (vertex_count + kGrain - 1) / kGrain;
+    const std::int64_t extent_count = triangle_count + groups();
+    FixedVertex* fixed = fixed_of_call.reserve(count * vertex_count);
+    Extent* extents = extents_of_call.reserve(count * extent_count);
+    const std::int64_t vertex_chunks = (count * vertex_count + kGrain - 1) / kGrain;
     const std::int64_t triangle_chunks = (triangle_count + kGrain - 1) / kGrain;
     const std::int64_t bands = (height + rows - 1) / rows;
-    const std::int64_t per_image = vertex_chunks + triangle_chunks + bands;
-    parallel_for(count * per_image, 1, threads, [&](std::int64_t chunk, std::int64_t) {
-      const auto take = [&](std::int64_t chunks, std::int64_t* image, std::int64_t* part) {
-        *image = chunks > 0 ? chunk / chunks : 0;
-        *part = chunks > 0 ? chunk % chunks : 0;
-        chunk -= count * chunks;
-        return chunk < 0;
-      };
-      std::int64_t image, part;
-      const auto fixed = [&] { return all_fixed + image * vertex_count; };
-      const auto extents = [&] { return all_extents + image * (triangle_count + groups()); };
-      if (take(vertex_chunks, &image, &part)) {
-        const std::int64_t first = part * kGrain, end = std::min(first + kGrain, vertex_count);
-        snap_vertices(vertices + 3 * ((begin + image) * vertex_count + first), end - first,
-                      fixed() + first);
-        snapped.fetch_add(1, std::memory_order_release);
-        return;
-      }
-      wait_for(snapped, count * vertex_chunks);
-      if (take(triangle_chunks, &image, &part)) {
-        find_extents(part * kGrain, part * kGrain + kGrain, fixed(), extents());
-        bounded.fetch_add(1, std::memory_order_release);
-        return;
-      }
-      wait_for(bounded, count * triangle_chunks);
-      take(bands, &image, &part);
-      draw_rows(begin + image, part * rows, std::min(part * rows + rows, height), fixed(),
-                extents());
-    });
+    const auto snap = [&](std::int64_t i) {
+      const std::int64_t first = i * kGrain;
+      snap_vertices(vertices + 3 * (begin * vertex_count + first),
+                    std::min(kGrain, count * vertex_count - first), fixed + first);
+    };
+    const auto find = [&](std::int64_t i) {
+      const std::int64_t image = i / triangle_chunks, first = i % triangle_chunks * kGrain;
+      find_extents(first, first + kGrain, fixed + image * vertex_count,
+                   extents + image * extent_count);
+    };
+    const auto draw = [&](std::int64_t i) {
+      const std::int64_t image = i / bands, y = i % bands * rows;
+      draw_rows(begin + image, y, std::min(y + rows, height), fixed + image * vertex_count,
+                extents + image * extent_count);
+    };
+    parallel_steps({{vertex_chunks, snap}, {count * triangle_chunks, find}, {count * bands, draw}},
+                   threads);
   }
 };
 

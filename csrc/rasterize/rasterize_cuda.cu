@@ -1,5 +1,6 @@
 #include "common/cuda.h"
 #include "common/mesh.h"
+#include "common/pixel.h"
 #include "common/scatter.cuh"
 #include "rasterize/barycentric.h"
 #include "rasterize/coverage.h"
@@ -8,36 +9,68 @@
 namespace pgnface {
 namespace {
 
-constexpr unsigned kAllLanes = 0xffffffffu;
-// Pixels of a box up to which one thread, or one warp, draws a triangle. The queue takes the rest,
-// and with it all triangles that need 64-bit edge functions.
+// Pixels of a box up to which the thread that finds a triangle draws it, and those up to which a
+// warp does. Blocks share the rest, and with it all triangles that need 64-bit edge functions.
 constexpr std::int64_t kThreadPixels = 32, kWarpPixels = 2048;
+// A warp draws 8x4 pixels at a time, a block 32x8.
+constexpr int kWarpWidth = 8, kWarpHeight = 32 / kWarpWidth;
 constexpr int kTileWidth = 32, kTileHeight = kBlock / kTileWidth;
+constexpr unsigned kQueueBlocks = 528;  // four for each multiprocessor of an H100
+constexpr unsigned kAllLanes = 0xffffffffu;
+constexpr unsigned kMaxGrid = 65535;  // blocks along y and z
 
 struct Mesh {
   const float* vertices;
   const std::int32_t* triangles;
-  std::int64_t batch, vertex_count, triangle_count;
+  std::int64_t batch, vertex_count;
+  std::int32_t triangle_count;
 };
 
 struct Canvas {
   Key* keys;
   std::int32_t height, width;
 
-  __device__ Key* image(std::int64_t n) const { return keys + n * height * width; }
+  __device__ Key* image(std::int64_t n) const { return keys + n * (std::int64_t(height) * width); }
+};
+
+// Triangles that one thread does not draw: those for a warp from the front, those for blocks from
+// the back. The counts begin at -1, so that one memset clears them and the keys.
+struct Queue {
+  Key* counts;          // of warps, of blocks
+  std::int64_t* items;  // image * triangle_count + triangle
+  std::int64_t capacity;
+
+  // All lanes of a warp call it; those with `wanted` have their item appended.
+  __device__ void push_to_warps(bool wanted, std::int64_t item) const {
+    const std::int64_t place = append(counts, wanted);
+    if (wanted) items[place] = item;
+  }
+  __device__ void push_to_blocks(bool wanted, std::int64_t item) const {
+    const std::int64_t place = append(counts + 1, wanted);
+    if (wanted) items[capacity - 1 - place] = item;
+  }
+  __device__ std::int64_t warp_items() const { return static_cast<std::int64_t>(counts[0]) + 1; }
+  __device__ std::int64_t block_items() const { return static_cast<std::int64_t>(counts[1]) + 1; }
+
+ private:
+  // Places for the lanes that want one, by one addition for all of them.
+  static __device__ std::int64_t append(Key* count, bool wanted) {
+    const unsigned wanting = __ballot_sync(kAllLanes, wanted);
+    if (wanting == 0) return 0;
+    const int lane = threadIdx.x % 32;
+    Key last = 0;
+    if (lane == 0) last = atomicAdd(count, Key(__popc(wanting)));
+    return static_cast<std::int64_t>(__shfl_sync(kAllLanes, last, 0)) + 1 +
+           __popc(wanting & ((1u << lane) - 1));
+  }
 };
 
 struct Triangle {
   FixedVertex corner[3];
-  PixelBox box;
-  std::int32_t id;
-  std::int64_t image;
+  PixelBox box;  // empty where the triangle covers nothing
 
-  // Triangle `item` of all images; its box is empty where it covers nothing.
-  __device__ Triangle(const Mesh& mesh, const Canvas& canvas, std::int64_t item)
-      : box{1, 1, 0, 0},
-        id(static_cast<std::int32_t>(item % mesh.triangle_count)),
-        image(item / mesh.triangle_count) {
+  __device__ Triangle(const Mesh& mesh, const Canvas& canvas, std::int64_t image, std::int32_t id)
+      : box{1, 1, 0, 0} {
     const float* v[3];
     if (!triangle_vertices(mesh.vertices + image * mesh.vertex_count * 3,
                            mesh.triangles + 3 * std::int64_t(id), mesh.vertex_count, v)) {
@@ -51,60 +84,64 @@ struct Triangle {
   __device__ bool edges(EdgeFunctions<Integer>& functions) const {
     return functions.set(corner[0], corner[1], corner[2], box);
   }
-  __device__ bool small() const { return is_small(corner[0], corner[1], corner[2]); }
 };
 
+// Keys only ever fall, so an old value that still beats the new one settles it without an atomic.
 __device__ void offer(Key* pixel, float depth, std::int32_t id) {
-  atomicMin(pixel, depth_key(depth, id));
+  const Key key = depth_key(depth, id);
+  if (key < *static_cast<volatile Key*>(pixel)) atomicMin(pixel, key);
 }
 
+// Offers a triangle to pixel (column, row) of its box.
 template <typename Integer>
-__device__ void offer_pixel(const EdgeFunctions<Integer>& edges, const PixelBox& box,
-                            std::int32_t column, std::int32_t row, Key* image, std::int32_t width,
-                            std::int32_t id) {
+__device__ void offer_pixel(const EdgeFunctions<Integer>& edges, std::int32_t column,
+                            std::int32_t row, Key* pixel, std::int32_t id) {
   Integer e[3];
   for (int k = 0; k < 3; ++k) {
     e[k] = edges.value[k] + column * edges.step_x[k] + row * edges.step_y[k];
   }
   if ((e[0] | e[1] | e[2]) < 0) return;
-  offer(image + std::int64_t(box.y0 + row) * width + box.x0 + column, edges.depth(e[1], e[2]), id);
+  offer(pixel, edges.depth(e[1], e[2]), id);
 }
 
-// Pixels first, first + stride, ... of a small triangle's box.
-__device__ void draw_small(const Triangle& triangle, const Canvas& canvas, std::int32_t first,
-                           std::int32_t stride) {
+// Draws a triangle whose box holds few pixels.
+__device__ void draw_tiny(const Triangle& triangle, const Canvas& canvas, Key* image,
+                          std::int32_t id) {
   EdgeFunctions<std::int32_t> edges;
   if (!triangle.edges(edges)) return;
-  Key* image = canvas.image(triangle.image);
   const PixelBox& box = triangle.box;
-  const std::int32_t columns = box.x1 - box.x0 + 1;
-  const std::int32_t count = static_cast<std::int32_t>(box.area());
-  for (std::int32_t i = first; i < count; i += stride) {
-    offer_pixel(edges, box, i % columns, i / columns, image, canvas.width, triangle.id);
+  const std::int32_t columns = box.x1 - box.x0 + 1, rows = box.y1 - box.y0 + 1;
+  Key* pixels = image + std::int64_t(box.y0) * canvas.width + box.x0;
+#pragma unroll 1
+  for (std::int32_t row = 0; row < rows; ++row) {
+#pragma unroll 1
+    for (std::int32_t column = 0; column < columns; ++column) {
+      offer_pixel(edges, column, row, pixels + column, id);
+    }
+    pixels += canvas.width;
   }
 }
 
-__global__ void draw_kernel(Mesh mesh, Canvas canvas, std::int64_t* queue, Key* queued) {
-  const int lane = threadIdx.x % 32;
-  const std::int64_t count = mesh.batch * mesh.triangle_count;
-  const std::int64_t stride = std::int64_t(gridDim.x) * blockDim.x;
-  std::int64_t base = std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x - lane;
-  for (; base < count; base += stride) {
-    bool for_warp = false;
-    if (base + lane < count) {
-      const Triangle triangle(mesh, canvas, base + lane);
-      if (!triangle.box.empty()) {
-        const bool queue_it = !triangle.small() || triangle.box.area() > kWarpPixels;
-        for_warp = !queue_it && triangle.box.area() > kThreadPixels;
-        if (queue_it) {
-          queue[atomicAdd(queued, Key(1))] = base + lane;
-        } else if (!for_warp) {
-          draw_small(triangle, canvas, 0, 1);
+// One thread a triangle: most hold no pixel centre and end at their box.
+__global__ void __launch_bounds__(kBlock, 5) draw_kernel(Mesh mesh, Canvas canvas, Queue queue) {
+  const std::int64_t stride = std::int64_t(gridDim.x) * kBlock;
+  for (std::int64_t n = blockIdx.y; n < mesh.batch; n += gridDim.y) {
+    // A warp's lanes stay together, also past the end: they append to the queue together.
+    std::int64_t item = std::int64_t(blockIdx.x) * kBlock + threadIdx.x;
+    for (; item - threadIdx.x % 32 < mesh.triangle_count; item += stride) {
+      bool for_warp = false, for_block = false;
+      if (item < mesh.triangle_count) {
+        const std::int32_t id = static_cast<std::int32_t>(item);
+        const Triangle triangle(mesh, canvas, n, id);
+        if (!triangle.box.empty()) {
+          const bool small = is_small(triangle.corner[0], triangle.corner[1], triangle.corner[2]);
+          for_block = !small || triangle.box.area() > kWarpPixels;
+          for_warp = !for_block && triangle.box.area() > kThreadPixels;
+          if (!for_block && !for_warp) draw_tiny(triangle, canvas, canvas.image(n), id);
         }
       }
-    }
-    for (unsigned left = __ballot_sync(kAllLanes, for_warp); left != 0; left &= left - 1) {
-      draw_small(Triangle(mesh, canvas, base + __ffs(left) - 1), canvas, lane, 32);
+      queue.push_to_warps(for_warp, n * mesh.triangle_count + item);
+      queue.push_to_blocks(for_block, n * mesh.triangle_count + item);
     }
   }
 }
@@ -120,45 +157,82 @@ __device__ bool tile_is_outside(const EdgeFunctions<std::int64_t>& edges, std::i
   return false;
 }
 
-// All blocks of a row of the grid share a large triangle tile by tile.
-__global__ void draw_queue_kernel(Mesh mesh, Canvas canvas, const std::int64_t* queue,
-                                  const Key* queued) {
-  const std::int32_t tile_x = threadIdx.x % kTileWidth, tile_y = threadIdx.x / kTileWidth;
-  const std::int64_t count = static_cast<std::int64_t>(*queued);
-  for (std::int64_t i = blockIdx.y; i < count; i += gridDim.y) {
-    const Triangle triangle(mesh, canvas, queue[i]);
-    EdgeFunctions<std::int64_t> edges;
+// One warp a triangle of middling size.
+__global__ void __launch_bounds__(kBlock, 4)
+    draw_by_warps_kernel(Mesh mesh, Canvas canvas, Queue queue) {
+  const std::int32_t lane = threadIdx.x % 32;
+  const std::int32_t lane_x = lane % kWarpWidth, lane_y = lane / kWarpWidth;
+  const std::int64_t warps = std::int64_t(gridDim.x) * (kBlock / 32);
+  const std::int64_t count = queue.warp_items();
+  for (std::int64_t i = (std::int64_t(blockIdx.x) * kBlock + threadIdx.x) / 32; i < count;
+       i += warps) {
+    const std::int64_t n = queue.items[i] / mesh.triangle_count;
+    const std::int32_t id = static_cast<std::int32_t>(queue.items[i] % mesh.triangle_count);
+    const Triangle triangle(mesh, canvas, n, id);
+    EdgeFunctions<std::int32_t> edges;
     if (!triangle.edges(edges)) continue;
     const PixelBox& box = triangle.box;
-    const std::int32_t columns = (box.x1 - box.x0) / kTileWidth + 1;
-    const std::int32_t tiles = columns * ((box.y1 - box.y0) / kTileHeight + 1);
-    for (std::int32_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
-      const std::int32_t column = tile % columns * kTileWidth, row = tile / columns * kTileHeight;
-      if (tile_is_outside(edges, column, row)) continue;
-      if (box.x0 + column + tile_x > box.x1 || box.y0 + row + tile_y > box.y1) continue;
-      offer_pixel(edges, box, column + tile_x, row + tile_y, canvas.image(triangle.image),
-                  canvas.width, triangle.id);
+    Key* pixels = canvas.image(n) + std::int64_t(box.y0) * canvas.width + box.x0;
+    for (std::int32_t row = lane_y; row <= box.y1 - box.y0; row += kWarpHeight) {
+      for (std::int32_t column = lane_x; column <= box.x1 - box.x0; column += kWarpWidth) {
+        offer_pixel(edges, column, row, pixels + std::int64_t(row) * canvas.width + column, id);
+      }
     }
   }
 }
 
+// Few large triangles are shared by many blocks each, tile by tile; many get a block each.
+__global__ void draw_by_blocks_kernel(Mesh mesh, Canvas canvas, Queue queue) {
+  const std::int32_t tile_x = threadIdx.x % kTileWidth, tile_y = threadIdx.x / kTileWidth;
+  const std::int64_t count = queue.block_items();
+  if (count == 0) return;
+  const std::int32_t shares =
+      count < gridDim.x ? static_cast<std::int32_t>(gridDim.x / static_cast<unsigned>(count)) : 1;
+  const std::int64_t teams = gridDim.x / shares;
+  for (std::int64_t i = blockIdx.x / shares; i < count; i += teams) {
+    const std::int64_t item = queue.items[queue.capacity - 1 - i];
+    const std::int64_t n = item / mesh.triangle_count;
+    const std::int32_t id = static_cast<std::int32_t>(item % mesh.triangle_count);
+    const Triangle triangle(mesh, canvas, n, id);
+    EdgeFunctions<std::int64_t> edges;
+    if (!triangle.edges(edges)) continue;
+    const PixelBox& box = triangle.box;
+    Key* pixels = canvas.image(n) + std::int64_t(box.y0) * canvas.width + box.x0;
+    const std::int32_t columns = (box.x1 - box.x0) / kTileWidth + 1;
+    const std::int32_t rows = (box.y1 - box.y0) / kTileHeight + 1;
+    for (std::int64_t tile = blockIdx.x % shares; tile < std::int64_t(columns) * rows;
+         tile += shares) {
+      const std::int32_t column = static_cast<std::int32_t>(tile % columns) * kTileWidth;
+      const std::int32_t row = static_cast<std::int32_t>(tile / columns) * kTileHeight;
+      if (tile_is_outside(edges, column, row)) continue;
+      const std::int32_t x = column + tile_x, y = row + tile_y;
+      if (x > box.x1 - box.x0 || y > box.y1 - box.y0) continue;
+      offer_pixel(edges, x, y, pixels + std::int64_t(y) * canvas.width + x, id);
+    }
+  }
+}
+
+// One thread a pixel, in tiles, where neighbours see the same vertices.
 __global__ void resolve_kernel(Mesh mesh, Canvas canvas, std::int32_t* triangle_ids,
                                float* barycentrics, float* depth) {
-  const std::int64_t pixels = std::int64_t(canvas.height) * canvas.width;
-  PGNFACE_GRID_LOOP(i, mesh.batch * pixels) {
-    const Key key = canvas.keys[i];
-    float weights[2] = {0, 0}, z = __int_as_float(kInfinityBits);
-    const std::int32_t id = key == kEmpty ? -1 : static_cast<std::int32_t>(key);
-    if (id >= 0) {
-      const std::int64_t pixel = i % pixels;
-      resolve_pixel(mesh.vertices + i / pixels * mesh.vertex_count * 3,
-                    mesh.triangles + 3 * std::int64_t(id), pixel % canvas.width,
-                    pixel / canvas.width, weights, &z);
+  const std::int64_t x = std::int64_t(blockIdx.x) * kTileWidth + threadIdx.x % kTileWidth;
+  const std::int64_t first_y = std::int64_t(blockIdx.y) * kTileHeight + threadIdx.x / kTileWidth;
+  if (x >= canvas.width) return;
+  for (std::int64_t n = blockIdx.z; n < mesh.batch; n += gridDim.z) {
+    for (std::int64_t y = first_y; y < canvas.height; y += gridDim.y * kTileHeight) {
+      const std::int64_t i = (n * canvas.height + y) * canvas.width + x;
+      const Key key = canvas.keys[i];
+      float weights[2] = {0, 0}, z = __int_as_float(kInfinityBits);
+      const std::int32_t id = key == kEmpty ? -1 : static_cast<std::int32_t>(key);
+      if (id >= 0) {
+        resolve_pixel(mesh.vertices + n * mesh.vertex_count * 3,
+                      mesh.triangles + 3 * std::int64_t(id), x, y, weights, &z);
+      }
+      triangle_ids[i] = id;
+      barycentrics[2 * i] = weights[0];
+      barycentrics[2 * i + 1] = weights[1];
+      depth[i] = z;
     }
-    triangle_ids[i] = id;
-    barycentrics[2 * i] = weights[0];
-    barycentrics[2 * i + 1] = weights[1];
-    depth[i] = z;
   }
 }
 
@@ -172,16 +246,16 @@ struct ResolveBackward {
   __device__ void operator()(std::int64_t i, const Add& add) const {
     const std::int32_t id = triangle_ids[i];
     if (id < 0 || id >= mesh.triangle_count) return;
-    const std::int64_t n = i / (height * width), pixel = i % (height * width);
-    const float* vertices = mesh.vertices + n * mesh.vertex_count * 3;
+    const Pixel at = pixel_at(i, height, width);
+    const std::int64_t first = at.image * mesh.vertex_count * 3;
+    const float* vertices = mesh.vertices + first;
     const std::int32_t* triangle = mesh.triangles + 3 * std::int64_t(id);
     const float* unused[3];
     if (!triangle_vertices(vertices, triangle, mesh.vertex_count, unused)) return;
-    resolve_pixel_backward(vertices, triangle, pixel % width, pixel / width,
+    resolve_pixel_backward(vertices, triangle, at.column, at.row,
                            grad_barycentrics ? grad_barycentrics + 2 * i : nullptr,
-                           grad_depth ? grad_depth + i : nullptr, [&](std::int64_t k, float term) {
-                             add(n * mesh.vertex_count * 3 + k, term);
-                           });
+                           grad_depth ? grad_depth + i : nullptr,
+                           [&](std::int64_t k, float term) { add(first + k, term); });
   }
 };
 
@@ -197,20 +271,24 @@ void rasterize_forward_cuda(const T* vertices, const std::int32_t* triangles,
   if (batch == 0) return;
   const cudaStream_t stream = stream_of(context);
   const std::int64_t pixels = batch * height * width;
-  const Mesh mesh{vertices, triangles, batch, vertex_count, triangle_count};
+  const Mesh mesh{vertices, triangles, batch, vertex_count,
+                  static_cast<std::int32_t>(triangle_count)};
   const Canvas canvas{reinterpret_cast<Key*>(workspace), static_cast<std::int32_t>(height),
                       static_cast<std::int32_t>(width)};
-  Key* queued = canvas.keys + pixels;
-  std::int64_t* queue = workspace + pixels + 1;
-  check_cuda(cudaMemsetAsync(canvas.keys, 0xff, pixels * sizeof(Key), stream), "rasterize");
-  check_cuda(cudaMemsetAsync(queued, 0, sizeof(Key), stream), "rasterize");
+  const Queue queue{canvas.keys + pixels, workspace + pixels + 2, batch * triangle_count};
+  check_cuda(cudaMemsetAsync(canvas.keys, 0xff, (pixels + 2) * sizeof(Key), stream), "rasterize");
+  const auto grid_along = [](std::int64_t items) {
+    return static_cast<unsigned>(std::min<std::int64_t>(items, kMaxGrid));
+  };
   if (triangle_count > 0) {
-    draw_kernel<<<grid_for(batch * triangle_count), kBlock, 0, stream>>>(mesh, canvas, queue,
-                                                                         queued);
-    draw_queue_kernel<<<dim3(64, 16), kBlock, 0, stream>>>(mesh, canvas, queue, queued);
+    draw_kernel<<<dim3(grid_for(triangle_count), grid_along(batch)), kBlock, 0, stream>>>(
+        mesh, canvas, queue);
+    draw_by_warps_kernel<<<kQueueBlocks, kBlock, 0, stream>>>(mesh, canvas, queue);
+    draw_by_blocks_kernel<<<kQueueBlocks, kBlock, 0, stream>>>(mesh, canvas, queue);
   }
-  resolve_kernel<<<grid_for(pixels), kBlock, 0, stream>>>(mesh, canvas, triangle_ids, barycentrics,
-                                                          depth);
+  const dim3 tiles(static_cast<unsigned>((width + kTileWidth - 1) / kTileWidth),
+                   grid_along((height + kTileHeight - 1) / kTileHeight), grid_along(batch));
+  resolve_kernel<<<tiles, kBlock, 0, stream>>>(mesh, canvas, triangle_ids, barycentrics, depth);
   check_cuda(cudaGetLastError(), "rasterize");
 }
 
@@ -222,8 +300,12 @@ void rasterize_backward_cuda(const T* grad_barycentrics, const T* grad_depth, co
                              std::int64_t height, std::int64_t width, const Context& context) {
   DeviceGuard guard(context);
   const ResolveBackward emit{
-      grad_barycentrics, grad_depth, {vertices, triangles, batch, vertex_count, triangle_count},
-      triangle_ids,      height,     width};
+      grad_barycentrics,
+      grad_depth,
+      {vertices, triangles, batch, vertex_count, static_cast<std::int32_t>(triangle_count)},
+      triangle_ids,
+      height,
+      width};
   scatter_add(batch * height * width, emit, grad_vertices, batch * vertex_count * 3, workspace,
               context);
 }

@@ -86,7 +86,7 @@ def _forward_kernel(
     workspace = None
     if backend_of(vertices) == "cuda":
         # Depth and id of each pixel in one word, and the queue of large triangles.
-        size = vertices.shape[0] * (height * width + triangles.shape[0]) + 1
+        size = vertices.shape[0] * (height * width + triangles.shape[0]) + 2
         workspace = vertices.new_empty(size, dtype=torch.int64)
     launch(
         "rasterize_forward",

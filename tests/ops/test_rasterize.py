@@ -1,4 +1,5 @@
 import math
+import os
 
 import pytest
 import torch
@@ -250,6 +251,20 @@ class TestDegenerate:
     def test_half_precision_is_promoted(self):
         vertices, *rest = make_inputs()
         assert ops.rasterize(vertices.detach().half(), *rest).depth.dtype == torch.float32
+
+
+def test_a_large_batch():
+    """256 images of 512 pixels: more bytes than 32 bits count."""
+    if os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") < 4 << 30:
+        pytest.skip("needs 4 GB of memory")
+    vertices, triangles = meshes.sphere(12, 24)
+    shift = torch.arange(256.0)[:, None, None] * torch.tensor([0.7, 0.4, 0.0])
+    points = (vertices * 150 + 160).float() + shift
+    fragments = ops.rasterize(points, triangles, 512, 512)
+    for n in (0, 127, 255):
+        alone = ops.rasterize(points[n : n + 1], triangles, 512, 512)
+        for batched, single in zip(fragments, alone, strict=True):
+            assert torch.equal(batched[n], single[0])
 
 
 class TestErrors:
