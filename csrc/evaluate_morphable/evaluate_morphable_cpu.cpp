@@ -4,94 +4,158 @@
 #include "common/parallel.h"
 #include "common/simd.h"
 #include "evaluate_morphable/evaluate_morphable.h"
-#include "evaluate_morphable/products_cpu.h"
+#include "evaluate_morphable/panels_cpu.h"
 
 namespace pgnface {
 namespace {
 
-constexpr std::int64_t kItems = 8;        // batch items worked on at a time
-constexpr std::int64_t kVertices = 256;   // the most in a tile; tiles divide it
-constexpr std::int64_t kStreamed = 1024;  // vertices at a time for a single item
-constexpr std::int64_t kStripVertices = kStripColumns<double> / 3 * 2;
+constexpr std::int64_t kVertices = 256;   // that a thread works on at a time
+constexpr std::int64_t kStreamed = 1024;  // the same, for a single item
 
-// Vertices of a tile: of so many that its slice of the basis stays in the L2 cache while the batch
-// goes over it, and a slice of one row is long enough for the processor to fetch ahead.
-std::int64_t tile_vertices(std::int64_t count) {
-  constexpr std::int64_t kCoordinates = 120 * 1024;
-  std::int64_t vertices = kVertices;
-  while (vertices > kStripVertices && 3 * vertices * count > kCoordinates) vertices /= 2;
-  return vertices;
+std::int64_t round_up(std::int64_t size, std::int64_t step) {
+  return (size + step - 1) / step * step;
 }
 
-// Columns [begin, begin + size) of the flattened (count, 3 * vertices) basis.
-struct Block {
-  std::int64_t begin, size;
-};
-
-// Memory of this thread, kept from call to call: fresh memory of this size costs page faults.
+// Memory that begins at a cache line.
 template <typename T>
-T* scratch(std::int64_t size) {
+class Lines {
+ public:
+  T* resize(std::int64_t size) {
+    const std::size_t lines = (size * sizeof(T) + sizeof(Line) - 1) / sizeof(Line);
+    if (lines_.size() < lines) lines_.resize(lines);
+    return lines_.data()->values;
+  }
+
+ private:
   struct alignas(64) Line {
     T values[64 / sizeof(T)];
   };
-  thread_local std::vector<Line> memory;
-  const std::size_t lines = (size * sizeof(T) + sizeof(Line) - 1) / sizeof(Line);
-  if (memory.size() < lines) memory.resize(lines);
-  return memory.data()->values;
+  std::vector<Line> lines_;
+};
+
+// The batch in groups of kGroup items, the last padded with zeros, items side by side.
+template <typename T>
+struct Groups {
+  Groups(const T* coefficients, const T* scale, const T* rotation, const T* translation,
+         std::int64_t batch, std::int64_t count)
+      : batch(batch), count(count), size((batch + kGroup<T> - 1) / kGroup<T>) {
+    factors = factor_lines.resize(size * count * kGroup<T>);
+    poses = pose_lines.resize(size * 12 * kGroup<T>);
+    recovered.assign(size, scale != nullptr);
+    for (std::int64_t n = 0; n < batch; ++n) {
+      const std::int64_t group = n / kGroup<T>, lane = n % kGroup<T>;
+      for (std::int64_t p = 0; p < count; ++p) {
+        factors[(group * count + p) * kGroup<T> + lane] = coefficients[n * count + p];
+      }
+      if (!scale) continue;
+      T* pose = poses + group * 12 * kGroup<T> + lane;
+      for (int i = 0; i < 9; ++i) pose[i * kGroup<T>] = scale[n] * rotation[9 * n + i];
+      for (int i = 0; i < 3; ++i) pose[(9 + i) * kGroup<T>] = translation[3 * n + i];
+      T inverse[9];
+      if (!invert_pose(scale[n], rotation + 9 * n, inverse)) recovered[group] = false;
+    }
+  }
+
+  std::int64_t items(std::int64_t group) const {
+    return std::min(kGroup<T>, batch - group * kGroup<T>);
+  }
+  const T* factors_of(std::int64_t group) const { return factors + group * count * kGroup<T>; }
+  const T* poses_of(std::int64_t group) const { return poses + group * 12 * kGroup<T>; }
+
+  std::int64_t batch, count, size;
+  T *factors, *poses;           // (size, count, kGroup), (size, 12, kGroup): matrix, translation
+  std::vector<char> recovered;  // whether the shapes of a group follow from its posed vertices
+  Lines<T> factor_lines, pose_lines;
+};
+
+// Asks for the columns of a panel, to be read (0) or written (1): the processor does not fetch
+// ahead on its own across so many rows.
+template <int kWrite, typename T, typename V>
+inline __attribute__((always_inline)) void prefetch_panel(const V* columns) {
+  constexpr std::int64_t kLine = 64 / sizeof(V);
+  for (std::int64_t j = 0; j < kPanel<T> + kLine; j += kLine) {
+    __builtin_prefetch(columns + j, kWrite);
+  }
+}
+
+// `size` columns of the basis from `first` on, as rows of kPanel.
+template <typename T, typename B>
+PGNFACE_CLONES void load_panel(const B* __restrict first, std::int64_t row, std::int64_t count,
+                               std::int64_t size, T* __restrict panel) {
+  for (std::int64_t p = 0; p < count; ++p, first += row, panel += kPanel<T>) {
+    if (size == kPanel<T>) {
+      prefetch_panel<0, T>(first + kPanel<T>);
+      for (std::int64_t j = 0; j < kPanel<T>; ++j) panel[j] = static_cast<T>(first[j]);
+    } else {
+      for (std::int64_t j = 0; j < kPanel<T>; ++j) {
+        panel[j] = j < size ? static_cast<T>(first[j]) : T(0);
+      }
+    }
+  }
+}
+
+// `size` columns of `items` rows with the items across the lanes: zeros past the last column,
+// anything past the last item. `room` is for kGroup rows.
+template <typename T>
+void load_items(const Panels<T>& panels, const T* from, std::int64_t row, std::int64_t items,
+                std::int64_t lanes, std::int64_t size, T* room, T* to) {
+  if (size == kPanel<T> && items == lanes) {
+    for (std::int64_t i = 0; i < items; ++i) prefetch_panel<0, T>(from + i * row + kPanel<T>);
+    panels.transpose(from, row, to, kGroup<T>, lanes, kPanel<T>);
+    return;
+  }
+  for (std::int64_t i = 0; i < items; ++i) {
+    T* end = std::copy(from + i * row, from + i * row + size, room + i * kPanel<T>);
+    std::fill(end, room + (i + 1) * kPanel<T>, T(0));
+  }
+  panels.transpose(room, kPanel<T>, to, kGroup<T>, lanes, kPanel<T>);
+}
+
+// For a single item each value of the basis serves once: rows go through eight at a time, long
+// pieces of each, which is how the processor reads the memory fastest. Rows past the last repeat it
+// with a factor of zero.
+template <typename T, typename B>
+struct Rows {
+  Rows(const B* rows, std::int64_t row, std::int64_t count) {
+    for (int k = 0; k < 8; ++k) row_of[k] = rows + std::min<std::int64_t>(k, count - 1) * row;
+  }
+  const B* row_of[8];
+};
+
+#define PGNFACE_UNPACK_ROWS                                                                       \
+  const B *b0 = rows.row_of[0], *b1 = rows.row_of[1], *b2 = rows.row_of[2], *b3 = rows.row_of[3], \
+          *b4 = rows.row_of[4], *b5 = rows.row_of[5], *b6 = rows.row_of[6], *b7 = rows.row_of[7];
+
+template <typename T, typename B>
+PGNFACE_CLONES void add_rows(const Rows<T, B>& rows, const T* __restrict factors,
+                             std::int64_t count, std::int64_t size, T* __restrict out) {
+  PGNFACE_UNPACK_ROWS
+  T f[8];
+  for (int k = 0; k < 8; ++k) f[k] = k < count ? factors[k] : T(0);
+  constexpr std::int64_t kLine = 64 / sizeof(B);
+  for (std::int64_t begin = 0; begin < size; begin += kLine) {
+    for (int k = 0; k < 8; ++k) __builtin_prefetch(rows.row_of[k] + begin + 8 * kLine);
+    const std::int64_t end = std::min(size, begin + kLine);
+    for (std::int64_t j = begin; j < end; ++j) {
+      out[j] += ((f[0] * b0[j] + f[1] * b1[j]) + (f[2] * b2[j] + f[3] * b3[j])) +
+                ((f[4] * b4[j] + f[5] * b5[j]) + (f[6] * b6[j] + f[7] * b7[j]));
+    }
+  }
 }
 
 template <typename T, typename B>
-PGNFACE_CLONES void convert_row(const B* __restrict from, std::int64_t size, T* __restrict to) {
-  for (std::int64_t j = 0; j < size; ++j) to[j] = static_cast<T>(from[j]);
+PGNFACE_CLONES void dot_rows(const Rows<T, B>& rows, const T* __restrict x, std::int64_t count,
+                             std::int64_t size, T* __restrict sums) {
+  PGNFACE_UNPACK_ROWS
+  T s0 = 0, s1 = 0, s2 = 0, s3 = 0, s4 = 0, s5 = 0, s6 = 0, s7 = 0;
+#pragma omp simd reduction(+ : s0, s1, s2, s3, s4, s5, s6, s7)
+  for (std::int64_t j = 0; j < size; ++j) {
+    s0 += x[j] * b0[j], s1 += x[j] * b1[j], s2 += x[j] * b2[j], s3 += x[j] * b3[j];
+    s4 += x[j] * b4[j], s5 += x[j] * b5[j], s6 += x[j] * b6[j], s7 += x[j] * b7[j];
+  }
+  const T totals[8] = {s0, s1, s2, s3, s4, s5, s6, s7};
+  for (int k = 0; k < 8 && k < count; ++k) sums[k] += totals[k];
 }
-
-template <typename T>
-void copy_rows(const T* from, std::int64_t from_row, std::int64_t count, std::int64_t size, T* to,
-               std::int64_t to_row) {
-  for (std::int64_t i = 0; i < count; ++i) {
-    std::copy(from + i * from_row, from + i * from_row + size, to + i * to_row);
-  }
-}
-
-// The slices of basis and mean for one block of vertices, and twice room for kItems rows of values
-// there, side by side in the cache, padded with zeros to whole strips.
-template <typename T>
-struct Tile {
-  // An odd number of cache lines, so that the rows spread over all sets of the cache.
-  static constexpr std::int64_t kRow = 3 * kVertices + 64 / sizeof(T);
-
-  explicit Tile(std::int64_t count)
-      : count(count), rows(scratch<T>((count + 1 + 2 * kItems) * kRow)) {}
-
-  T* mean() const { return rows + count * kRow; }
-  T* values() const { return mean() + kRow; }
-  T* sums() const { return values() + kItems * kRow; }
-
-  template <typename B>
-  void load(const T* mean_values, const B* basis, std::int64_t row, Block block) {
-    for (std::int64_t p = 0; p < count; ++p) load_row(basis + p * row, block, rows + p * kRow);
-    load_row(mean_values, block, mean());
-    size = block.size;
-  }
-
-  template <typename B>
-  static void load_row(const B* from, Block block, T* to) {
-    convert_row(from + block.begin, block.size, to);
-    std::fill(to + block.size, to + padded(block.size), T(0));
-  }
-
-  static std::int64_t padded(std::int64_t size) {
-    return (size + kStripColumns<T> - 1) / kStripColumns<T> * kStripColumns<T>;
-  }
-
-  // values() = the unposed coordinates of `items` items.
-  void shape(const T* coefficients, std::int64_t items) const {
-    combine_rows(rows, kRow, coefficients, count, 1, count, mean(), 0, values(), kRow, items, size);
-  }
-
-  std::int64_t count, size = 0;
-  T* rows;
-};
 
 template <typename T>
 PGNFACE_CLONES void pose_block(const T* __restrict shape, T scale, const T* __restrict rotation,
@@ -104,52 +168,25 @@ PGNFACE_CLONES void pose_block(const T* __restrict shape, T scale, const T* __re
   }
 }
 
+// Of one item: the gradients by the shape, and the sums that pose_gradients takes with the posed
+// vertices less the translation in place of the shape.
 template <typename T>
-PGNFACE_CLONES void unpose_block(const T* __restrict grad, T scale, const T* __restrict rotation,
-                                 std::int64_t size, T* __restrict out) {
-  for (std::int64_t j = 0; j < size; j += 3) {
-    for (int i = 0; i < 3; ++i) out[j + i] = unpose_coordinate(grad + j, scale, rotation, i);
-  }
-}
-
-template <typename T>
-PGNFACE_CLONES void add_pose_sums(const T* __restrict grad, const T* __restrict shape,
-                                  std::int64_t size, T* __restrict sums) {
+PGNFACE_CLONES void unpose_block(const T* __restrict grad, const T* __restrict posed, T scale,
+                                 const T* __restrict rotation, const T* __restrict translation,
+                                 std::int64_t size, T* __restrict out, T* __restrict sums) {
   T s0 = 0, s1 = 0, s2 = 0, s3 = 0, s4 = 0, s5 = 0, s6 = 0, s7 = 0, s8 = 0, g0 = 0, g1 = 0, g2 = 0;
 #pragma omp simd reduction(+ : s0, s1, s2, s3, s4, s5, s6, s7, s8, g0, g1, g2)
   for (std::int64_t v = 0; v < size / 3; ++v) {
-    const T *g = grad + 3 * v, *x = shape + 3 * v;
-    s0 += g[0] * x[0], s1 += g[0] * x[1], s2 += g[0] * x[2], g0 += g[0];
-    s3 += g[1] * x[0], s4 += g[1] * x[1], s5 += g[1] * x[2], g1 += g[1];
-    s6 += g[2] * x[0], s7 += g[2] * x[1], s8 += g[2] * x[2], g2 += g[2];
+    const T* g = grad + 3 * v;
+    const T x = posed[3 * v] - translation[0], y = posed[3 * v + 1] - translation[1],
+            z = posed[3 * v + 2] - translation[2];
+    for (int i = 0; i < 3; ++i) out[3 * v + i] = unpose_coordinate(g, scale, rotation, i);
+    s0 += g[0] * x, s1 += g[0] * y, s2 += g[0] * z, g0 += g[0];
+    s3 += g[1] * x, s4 += g[1] * y, s5 += g[1] * z, g1 += g[1];
+    s6 += g[2] * x, s7 += g[2] * y, s8 += g[2] * z, g2 += g[2];
   }
   const T totals[kPoseSums] = {s0, s1, s2, s3, s4, s5, s6, s7, s8, g0, g1, g2};
   for (int i = 0; i < kPoseSums; ++i) sums[i] += totals[i];
-}
-
-// out[j] += sum of 8 products; rows past the last repeat it with a factor of zero.
-template <typename T, typename B>
-PGNFACE_CLONES void add_rows(const B* __restrict rows, std::int64_t row,
-                             const T* __restrict factors, std::int64_t count, T* __restrict out,
-                             std::int64_t size) {
-  const B* b[8];
-  T f[8];
-  for (int k = 0; k < 8; ++k) {
-    b[k] = rows + (k < count ? k : count - 1) * row;
-    f[k] = k < count ? factors[k] : T(0);
-  }
-  const B *b0 = b[0], *b1 = b[1], *b2 = b[2], *b3 = b[3], *b4 = b[4], *b5 = b[5], *b6 = b[6],
-          *b7 = b[7];
-  constexpr std::int64_t kLine = 64 / sizeof(B);
-  for (std::int64_t begin = 0; begin < size; begin += kLine) {
-    // The processor does not fetch ahead across so many rows of so many pages on its own.
-    for (int k = 0; k < 8; ++k) __builtin_prefetch(b[k] + begin + 8 * kLine);
-    const std::int64_t end = std::min(size, begin + kLine);
-    for (std::int64_t j = begin; j < end; ++j) {
-      out[j] += ((f[0] * b0[j] + f[1] * b1[j]) + (f[2] * b2[j] + f[3] * b3[j])) +
-                ((f[4] * b4[j] + f[5] * b5[j]) + (f[6] * b6[j] + f[7] * b7[j]));
-    }
-  }
 }
 
 }  // namespace
@@ -159,33 +196,50 @@ void evaluate_morphable_forward_cpu(const T* mean, const B* basis, const T* coef
                                     const T* scale, const T* rotation, const T* translation,
                                     T* output, std::int64_t batch, std::int64_t vertices,
                                     std::int64_t count, const Context& context) {
+  constexpr std::int64_t kP = kPanel<T>, kG = kGroup<T>;
   const std::int64_t row = 3 * vertices;
-  const auto store = [&](const T* shape, std::int64_t n, Block block) {
-    T* out = output + n * row + block.begin;
-    if (scale) {
-      pose_block(shape, scale[n], rotation + 9 * n, translation + 3 * n, block.size, out);
-    } else {
-      std::copy(shape, shape + block.size, out);
-    }
-  };
-  const auto one_item = [&](Block block) {  // each value of the basis serves once: no tile
-    T shape[3 * kStreamed];
-    std::copy(mean + block.begin, mean + block.begin + block.size, shape);
-    for (std::int64_t p = 0; p < count; p += 8) {
-      add_rows(basis + p * row + block.begin, row, coefficients + p, count - p, shape, block.size);
-    }
-    store(shape, 0, block);
-  };
-  const std::int64_t grain = batch == 1 ? kStreamed : tile_vertices(count);
-  parallel_for(vertices, grain, context.threads, [&](std::int64_t first, std::int64_t last) {
-    const Block block{3 * first, 3 * (last - first)};
-    if (batch == 1) return one_item(block);
-    Tile<T> tile(count);
-    tile.load(mean, basis, row, block);
-    for (std::int64_t n = 0; n < batch; n += kItems) {
-      const std::int64_t items = std::min(kItems, batch - n);
-      tile.shape(coefficients + n * count, items);
-      for (std::int64_t i = 0; i < items; ++i) store(tile.values() + i * tile.kRow, n + i, block);
+  if (batch == 1) {
+    parallel_for(vertices, kStreamed, context.threads, [&](std::int64_t first, std::int64_t last) {
+      const std::int64_t begin = 3 * first, size = 3 * (last - first);
+      T shape[3 * kStreamed];
+      T* out = scale ? shape : output + begin;
+      std::copy(mean + begin, mean + begin + size, out);
+      for (std::int64_t p = 0; p < count; p += 8) {
+        const Rows<T, B> rows(basis + p * row + begin, row, count - p);
+        add_rows(rows, coefficients + p, count - p, size, out);
+      }
+      if (scale) pose_block(shape, *scale, rotation, translation, size, output + begin);
+    });
+    return;
+  }
+
+  const Panels<T>& with = panels<T>();
+  const Groups<T> groups(coefficients, scale, rotation, translation, batch, count);
+  parallel_for(vertices, kVertices, context.threads, [&](std::int64_t first, std::int64_t last) {
+    thread_local Lines<T> scratch;
+    T* panel = scratch.resize((count + kG) * kP);
+    T* shapes = panel + count * kP;
+    for (std::int64_t begin = 3 * first; begin < 3 * last; begin += kP) {
+      const std::int64_t size = std::min(kP, 3 * last - begin);
+      load_panel(basis + begin, row, count, size, panel);
+      for (std::int64_t group = 0; group < groups.size; ++group) {
+        const std::int64_t items = groups.items(group), outputs = round_up(items, 4);
+        for (std::int64_t i = 0; i < outputs; ++i) {
+          std::copy(mean + begin, mean + begin + size, shapes + i * kP);
+        }
+        with.add_products(panel, kP, groups.factors_of(group), kG, count, shapes, kP, outputs, kP);
+        for (std::int64_t i = 0; i < items; ++i) {
+          const std::int64_t n = group * kG + i;
+          T *shape = shapes + i * kP, *out = output + n * row + begin;
+          prefetch_panel<1, T>(out + kP);
+          if (scale) {
+            T matrix[9];
+            for (int k = 0; k < 9; ++k) matrix[k] = scale[n] * rotation[9 * n + k];
+            with.pose(shape, matrix, translation + 3 * n, shape);
+          }
+          std::copy(shape, shape + size, out);
+        }
+      }
     }
   });
 }
@@ -193,76 +247,126 @@ void evaluate_morphable_forward_cpu(const T* mean, const B* basis, const T* coef
 template <typename T, typename B>
 void evaluate_morphable_backward_cpu(const T* grad, const T* mean, const B* basis,
                                      const T* coefficients, const T* scale, const T* rotation,
-                                     T* grad_mean, T* grad_basis, T* grad_coefficients,
-                                     T* grad_scale, T* grad_rotation, T* grad_translation,
-                                     T* partial, std::int64_t batch, std::int64_t vertices,
-                                     std::int64_t count, std::int64_t chunk,
-                                     const Context& context) {
-  const std::int64_t row = 3 * vertices, sums_row = count + kPoseSums;
-  const std::int64_t chunks = (vertices + chunk - 1) / chunk;
-  std::fill(partial, partial + chunks * batch * sums_row, T(0));
+                                     const T* translation, const T* output, T* grad_mean,
+                                     T* grad_basis, T* grad_coefficients, T* grad_scale,
+                                     T* grad_rotation, T* grad_translation, T* partial,
+                                     std::int64_t batch, std::int64_t vertices, std::int64_t count,
+                                     std::int64_t chunk, const Context& context) {
+  constexpr std::int64_t kP = kPanel<T>, kG = kGroup<T>;
+  const std::int64_t row = 3 * vertices, sums_row = count + kPoseSums, rows = round_up(count, 4);
+  const std::int64_t chunks = (vertices + chunk - 1) / chunk, group_sums = (rows + kPoseSums) * kG;
+  const Panels<T>& with = panels<T>();
+  const Groups<T> groups(coefficients, scale, rotation, translation, batch, count);
 
-  // One tile and the items n ... n + items - 1.
-  const auto work = [&](const Tile<T>& tile, Block block, std::int64_t n, std::int64_t items,
-                        T* sums) {
-    T* grads = tile.values();  // by the shape; before, the shape itself
-    if (scale) tile.shape(coefficients + n * count, items);
-    for (std::int64_t i = 0; i < items; ++i) {
-      const T* given = grad + (n + i) * row + block.begin;
-      T* values = grads + i * tile.kRow;
+  const auto single_item = [&](std::int64_t first, std::int64_t last) {
+    T* sums = partial + first / chunk * sums_row;
+    std::fill(sums, sums + sums_row, T(0));
+    for (std::int64_t v = first; v < last; v += kStreamed) {
+      const std::int64_t begin = 3 * v, size = 3 * (std::min(v + kStreamed, last) - v);
+      T unposed[3 * kStreamed];
       if (scale) {
-        add_pose_sums(given, values, block.size, sums + i * sums_row + count);
-        unpose_block(given, scale[n + i], rotation + 9 * (n + i), block.size, values);
-      } else {
-        std::copy(given, given + block.size, values);
+        unpose_block(grad + begin, output + begin, *scale, rotation, translation, size, unposed,
+                     sums + count);
       }
-      std::fill(values + block.size, values + tile.padded(block.size), T(0));
-    }
-    if (grad_coefficients) {
-      dot_rows(grads, tile.kRow, items, tile.rows, tile.kRow, count, block.size, sums, sums_row);
-    }
-    if (grad_basis) {
-      for (std::int64_t p = 0; p < count; p += kItems) {
-        const std::int64_t size = std::min(kItems, count - p);
-        T* target = grad_basis + p * row + block.begin;
-        copy_rows(target, row, size, block.size, tile.sums(), tile.kRow);
-        combine_rows(grads, tile.kRow, coefficients + n * count + p, 1, count, items, tile.sums(),
-                     tile.kRow, tile.sums(), tile.kRow, size, block.size);
-        copy_rows(tile.sums(), tile.kRow, size, block.size, target, row);
-      }
-    }
-    for (std::int64_t i = 0; grad_mean && i < items; ++i) {
-      for (std::int64_t j = 0; j < block.size; ++j) {
-        grad_mean[block.begin + j] += grads[i * tile.kRow + j];
+      const T* grads = scale ? unposed : grad + begin;
+      for (std::int64_t p = 0; grad_coefficients && p < count; p += 8) {
+        const Rows<T, B> rows(basis + p * row + begin, row, count - p);
+        dot_rows(rows, grads, count - p, size, sums + p);
       }
     }
   };
 
-  const std::int64_t step = tile_vertices(count);
-  parallel_for(vertices, chunk, context.threads, [&](std::int64_t begin, std::int64_t end) {
-    Tile<T> tile(count);
-    T* sums = partial + begin / chunk * batch * sums_row;
-    for (std::int64_t v = begin; v < end; v += step) {
-      const Block block{3 * v, 3 * (std::min(v + step, end) - v)};
-      if (scale || grad_coefficients) tile.load(mean, basis, row, block);
-      for (std::int64_t n = 0; n < batch; n += kItems) {
-        work(tile, block, n, std::min(kItems, batch - n), sums + n * sums_row);
+  // Adds one panel's part of the gradients by mean and basis; `grads` are those by the shape.
+  const auto add_model = [&](const T* grads, std::int64_t group, std::int64_t begin,
+                             std::int64_t size, T* by_item, T* factors, T* products) {
+    const std::int64_t items = groups.items(group);
+    with.transpose(grads, kG, by_item, kP, kP, round_up(items, 64 / sizeof(T)));
+    for (std::int64_t i = 0; grad_mean && i < items; ++i) {
+      for (std::int64_t j = 0; j < size; ++j) grad_mean[begin + j] += by_item[i * kP + j];
+    }
+    if (!grad_basis) return;
+    for (std::int64_t i = 0; i < items; ++i) {
+      const T* from = coefficients + (group * kG + i) * count;
+      std::fill(std::copy(from, from + count, factors + i * rows), factors + (i + 1) * rows, T(0));
+    }
+    std::fill(products, products + rows * kP, T(0));
+    with.add_products(by_item, kP, factors, rows, items, products, kP, rows, kP);
+    for (std::int64_t p = 0; p < count; ++p) {
+      for (std::int64_t j = 0; j < size; ++j) {
+        grad_basis[p * row + begin + j] += products[p * kP + j];
       }
     }
+  };
+
+  const auto whole_batch = [&](std::int64_t first, std::int64_t last) {
+    thread_local Lines<T> scratch;
+    T* panel = scratch.resize(2 * rows * kP + 3 * kG * kP + groups.size * group_sums + rows * kG);
+    T *products = panel + rows * kP, *room = products + rows * kP, *shapes = room + kG * kP;
+    T *grads = shapes + kG * kP, *sums = grads + kG * kP,
+      *factors = sums + groups.size * group_sums;
+    std::fill(panel + count * kP, panel + rows * kP, T(0));
+    std::fill(sums, sums + groups.size * group_sums, T(0));
+    for (std::int64_t begin = 3 * first; begin < 3 * last; begin += kP) {
+      const std::int64_t size = std::min(kP, 3 * last - begin);
+      if (scale || grad_coefficients) load_panel(basis + begin, row, count, size, panel);
+      for (std::int64_t group = 0; group < groups.size; ++group) {
+        const std::int64_t items = groups.items(group), lanes = round_up(items, 64 / sizeof(T));
+        const std::int64_t offset = group * kG * row + begin;
+        T* group_sum = sums + group * group_sums;
+        load_items(with, grad + offset, row, items, lanes, size, room, grads);
+        if (scale && groups.recovered[group]) {
+          load_items(with, output + offset, row, items, lanes, size, room, shapes);
+          with.subtract_translations(groups.poses_of(group) + 9 * kG, lanes, shapes);
+        } else if (scale) {
+          for (std::int64_t j = 0; j < kP; ++j) {
+            const T start = j < size ? mean[begin + j] : T(0);
+            std::fill(shapes + j * kG, shapes + j * kG + lanes, start);
+          }
+          with.add_products(groups.factors_of(group), kG, panel, kP, count, shapes, kG, kP, lanes);
+        }
+        if (scale) with.unpose(shapes, groups.poses_of(group), lanes, grads, group_sum + rows * kG);
+        if (grad_coefficients) {
+          with.add_products_of_panels(grads, kG, panel, 1, kP, group_sum, kG, rows, lanes);
+        }
+        if (grad_mean || grad_basis) {
+          add_model(grads, group, begin, size, room, factors, products);
+        }
+      }
+    }
+    T* chunk_sums = partial + first / chunk * batch * sums_row;
+    for (std::int64_t n = 0; n < batch; ++n) {
+      const T* group_sum = sums + n / kG * group_sums + n % kG;
+      for (std::int64_t i = 0; i < sums_row; ++i) {
+        chunk_sums[n * sums_row + i] = group_sum[(i < count ? i : rows + i - count) * kG];
+      }
+    }
+  };
+
+  const bool streamed = batch == 1 && !grad_mean && !grad_basis && (!scale || groups.recovered[0]);
+  parallel_for(vertices, chunk, context.threads, [&](std::int64_t first, std::int64_t last) {
+    streamed ? single_item(first, last) : whole_batch(first, last);
   });
 
   parallel_for(batch, 1, context.threads, [&](std::int64_t begin, std::int64_t end) {
+    std::vector<T> totals(sums_row);
     for (std::int64_t n = begin; n < end; ++n) {
-      for (std::int64_t i = 0; i < sums_row; ++i) {
-        T total = 0;
-        for (std::int64_t c = 0; c < chunks; ++c) total += partial[(c * batch + n) * sums_row + i];
-        partial[n * sums_row + i] = total;
-        if (grad_coefficients && i < count) grad_coefficients[n * count + i] = total;
+      std::fill(totals.begin(), totals.end(), T(0));
+      for (std::int64_t c = 0; c < chunks; ++c) {
+        for (std::int64_t i = 0; i < sums_row; ++i) {
+          totals[i] += partial[(c * batch + n) * sums_row + i];
+        }
       }
-      if (scale) {
-        pose_gradients(partial + n * sums_row + count, scale[n], rotation + 9 * n, grad_scale + n,
-                       grad_rotation + 9 * n, grad_translation + 3 * n);
+      if (grad_coefficients) {
+        std::copy(totals.begin(), totals.begin() + count, grad_coefficients + n * count);
       }
+      if (!scale) continue;
+      T* sums = totals.data() + count;
+      T inverse[9];
+      if (groups.recovered[n / kG] && invert_pose(scale[n], rotation + 9 * n, inverse)) {
+        sums_by_shape(inverse, sums);
+      }
+      pose_gradients(sums, scale[n], rotation + 9 * n, grad_scale + n, grad_rotation + 9 * n,
+                     grad_translation + 3 * n);
     }
   });
 }
@@ -272,8 +376,8 @@ void evaluate_morphable_backward_cpu(const T* grad, const T* mean, const B* basi
                                                      const T*, const T*, T*, std::int64_t,        \
                                                      std::int64_t, std::int64_t, const Context&); \
   template void evaluate_morphable_backward_cpu<T, B>(                                            \
-      const T*, const T*, const B*, const T*, const T*, const T*, T*, T*, T*, T*, T*, T*, T*,     \
-      std::int64_t, std::int64_t, std::int64_t, std::int64_t, const Context&);
+      const T*, const T*, const B*, const T*, const T*, const T*, const T*, const T*, T*, T*, T*, \
+      T*, T*, T*, T*, std::int64_t, std::int64_t, std::int64_t, std::int64_t, const Context&);
 PGNFACE_INSTANTIATE(float, float)
 PGNFACE_INSTANTIATE(float, std::int16_t)
 PGNFACE_INSTANTIATE(double, double)

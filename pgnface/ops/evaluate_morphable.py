@@ -12,8 +12,8 @@ from ._library import backend_of, launch, register
 
 # Sums over vertices are taken in at most this many chunks, each a multiple of the kernels' block of
 # vertices, and then added in order: the same bits for any number of threads.
-_MOST_CHUNKS = {"cpu": 64, "cuda": 256}
-_BLOCK = {"cpu": 256, "cuda": 64}
+_MOST_CHUNKS = {"cpu": 64, "cuda": 384}
+_BLOCK = {"cpu": 256, "cuda": 32}
 _POSE_SUMS = 12
 
 
@@ -198,7 +198,7 @@ def _empty_gradients(mean, basis, coefficients, scale, rotation, needs):
     return (*gradients, torch.empty_like(scale), torch.empty_like(rotation), translation)
 
 
-def _backward_kernel(grad, mean, basis, coefficients, scale, rotation, needs):
+def _backward_kernel(grad, mean, basis, coefficients, scale, rotation, translation, output, needs):
     gradients = _empty_gradients(mean, basis, coefficients, scale, rotation, needs)
     batch, vertices, count = _sizes(mean, coefficients)
     block, most_chunks = _BLOCK[backend_of(mean)], _MOST_CHUNKS[backend_of(mean)]
@@ -209,7 +209,7 @@ def _backward_kernel(grad, mean, basis, coefficients, scale, rotation, needs):
     asked = (*needs, *(scale is not None,) * 3)
     launch(
         "evaluate_morphable_backward" + _variant(basis),
-        *(grad.contiguous(), mean, basis, coefficients, scale, rotation),
+        *(grad.contiguous(), mean, basis, coefficients, scale, rotation, translation, output),
         *(g if wanted else None for g, wanted in zip(gradients, asked, strict=True)),
         *(partial, batch, vertices, count, chunk),
     )
@@ -217,8 +217,8 @@ def _backward_kernel(grad, mean, basis, coefficients, scale, rotation, needs):
 
 
 def _setup(ctx, inputs, output):
-    mean, basis, coefficients, scale, rotation, _ = inputs
-    ctx.save_for_backward(mean, basis, coefficients, scale, rotation)
+    posed = inputs[3] is not None
+    ctx.save_for_backward(*inputs, output if posed else None)
 
 
 def _autograd(ctx, grad):
@@ -230,11 +230,11 @@ def _autograd(ctx, grad):
 
 _backward = register(
     "evaluate_morphable_backward(Tensor grad, Tensor mean, Tensor basis, Tensor coefficients,"
-    " Tensor? scale, Tensor? rotation, bool[3] needs)"
+    " Tensor? scale, Tensor? rotation, Tensor? translation, Tensor? output, bool[3] needs)"
     " -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
     _backward_kernel,
-    lambda grad, mean, basis, coefficients, scale, rotation, needs: _empty_gradients(
-        mean, basis, coefficients, scale, rotation, needs
+    lambda grad, mean, basis, coefficients, scale, rotation, translation, output, needs: (
+        _empty_gradients(mean, basis, coefficients, scale, rotation, needs)
     ),
 )
 _forward = register(

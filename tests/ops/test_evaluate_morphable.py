@@ -30,7 +30,7 @@ def make_inputs(batch=3, vertices=70, count=5, posed=True, constant=()):
 
 
 @pytest.mark.parametrize("posed", [True, False])
-@pytest.mark.parametrize("batch, count", [(1, 1), (3, 4), (9, 7), (17, 9)])
+@pytest.mark.parametrize("batch, count", [(1, 1), (3, 4), (9, 7), (17, 9), (70, 150)])
 def test_matches_twin(posed, batch, count):
     inputs = make_inputs(batch, 150, count, posed)
     contract.assert_matches_twin(ops.evaluate_morphable, reference.evaluate_morphable, inputs)
@@ -58,10 +58,37 @@ def test_gradients_only_where_asked(constant):
     contract.assert_matches_twin(ops.evaluate_morphable, reference.evaluate_morphable, inputs)
 
 
-def test_scale_zero_has_gradients():
-    inputs = make_inputs()
-    inputs[3] = torch.zeros_like(inputs[3]).requires_grad_()
+@pytest.mark.parametrize("posed", [True, False])
+@pytest.mark.parametrize("batch", [1, 5, 40])
+def test_fixed_model(batch, posed):
+    inputs = make_inputs(batch, 1100, 17, posed, constant=("mean", "basis"))
+    contract.assert_matches_twin(
+        ops.evaluate_morphable, reference.evaluate_morphable, inputs, atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("batch", [1, 3, 40])
+@pytest.mark.parametrize("singular", ["scale", "rotation", "nearly"])
+def test_poses_without_an_inverse_have_gradients(batch, singular):
+    inputs = [t.detach() for t in make_inputs(batch)]
+    item = batch // 2
+    if singular == "scale":
+        inputs[3][item] = 0
+    elif singular == "rotation":
+        inputs[4][item, 2] = 2 * inputs[4][item, 0]
+    else:
+        inputs[4][item, 2] = inputs[4][item, 0] + 1e-4 * inputs[4][item, 2]
+    inputs = inputs[:2] + [t.requires_grad_() for t in inputs[2:]]
     contract.assert_matches_twin(ops.evaluate_morphable, reference.evaluate_morphable, inputs)
+
+
+def test_rotation_may_be_any_matrix():
+    inputs = make_inputs(constant=("mean", "basis"))
+    generator = torch.Generator().manual_seed(4)
+    stretch = 0.3 * torch.randn(3, 3, 3, generator=generator, dtype=torch.float64)
+    inputs[4] = (inputs[4].detach() + stretch).requires_grad_()
+    contract.assert_matches_twin(ops.evaluate_morphable, reference.evaluate_morphable, inputs)
+    contract.assert_gradients(ops.evaluate_morphable, inputs)
 
 
 def test_threads():
@@ -88,7 +115,7 @@ def test_compile(posed):
 @contract.needs_cuda
 @pytest.mark.cuda
 @pytest.mark.parametrize("posed", [True, False])
-@pytest.mark.parametrize("batch, count", [(1, 3), (9, 40), (20, 7)])
+@pytest.mark.parametrize("batch, count", [(1, 3), (9, 40), (20, 7), (70, 150)])
 def test_cuda(posed, batch, count):
     contract.assert_cuda_matches_cpu(
         ops.evaluate_morphable, make_inputs(batch, 5000, count, posed), atol=1e-2
