@@ -78,6 +78,21 @@ class TestContract:
         contract.assert_cuda_matches_cpu(op, inputs)
 
 
+@contract.needs_cuda
+@pytest.mark.cuda
+@pytest.mark.parametrize("size", [5, 31, 64])
+def test_cuda_sums_the_pixels_of_large_triangles(size):
+    """Runs of one triangle that end inside a row, at its end, and between warps."""
+    vertices, triangles = meshes.grid(1, 2, size - 1.3, size - 2.1)
+    fragments = ops.rasterize(vertices[None].float(), triangles, size, size)
+
+    def op(attributes):
+        on_device = ops.Fragments(*(f.to(attributes.device) for f in fragments))
+        return ops.interpolate(attributes, triangles.to(attributes.device), on_device)
+
+    contract.assert_cuda_matches_cpu(op, [torch.rand(6, 3).double().requires_grad_()])
+
+
 def test_linear_attributes_are_reproduced_and_empty_pixels_are_zero():
     vertices, triangles = meshes.grid(3, 3, 6, 6)
     fragments = ops.rasterize(vertices[None] + 1, triangles, 8, 8)

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -55,6 +56,27 @@ def test_one_gradient_alone(asks):
 @pytest.mark.cuda
 def test_cuda():
     contract.assert_cuda_matches_cpu(ops.sample_colors, make_inputs(points=500))
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_gradient_of_one_argument_alone(which):
+    inputs = make_inputs()
+    both = contract.run_with_gradients(ops.sample_colors, contract.cast(inputs, torch.float64))[1]
+    alone = contract.cast(inputs, torch.float64)
+    alone[1 - which].requires_grad_(False)
+    (gradient,) = contract.run_with_gradients(ops.sample_colors, alone)[1]
+    assert torch.equal(gradient, both[which])
+
+
+def test_offsets_beyond_32_bits():
+    """An image of more than 2^31 values: numpy's zeros take no memory until they are touched."""
+    try:
+        image = torch.from_numpy(np.zeros((1, 2**15, 257, 257), np.float32))
+    except MemoryError:
+        pytest.skip("cannot reserve 9 GB of address space")
+    image[0, -1, -2:, -2:] = 3.0
+    colors = ops.sample_colors(image, torch.tensor([[[256.25, 256.25]]]))
+    assert colors[0, 0, -1] == 3 and colors.sum() == 3
 
 
 def test_pixel_centres_lie_at_half():
