@@ -17,6 +17,8 @@ namespace pgnface {
 // Scalar counterparts, for code that is written for both.
 PGNFACE_HD double select(bool condition, double a, double b) { return condition ? a : b; }
 PGNFACE_HD bool any(bool condition) { return condition; }
+PGNFACE_HD bool both(bool a, bool b) { return a && b; }
+PGNFACE_HD bool either(bool a, bool b) { return a || b; }
 PGNFACE_HD double square_root(double a) { return std::sqrt(a); }
 PGNFACE_HD float square_root(float a) { return std::sqrt(a); }
 PGNFACE_HD float single_of(double a) { return static_cast<float>(a); }
@@ -44,6 +46,12 @@ inline bool any(Lanes<std::int64_t> condition) {
   return joined != 0;
 }
 
+// True is -1. The sums are for GCC, which takes & and | of two comparisons apart, lane by lane.
+inline Lanes<std::int64_t> both(Lanes<std::int64_t> a, Lanes<std::int64_t> b) { return a + b < -1; }
+inline Lanes<std::int64_t> either(Lanes<std::int64_t> a, Lanes<std::int64_t> b) {
+  return a + b < 0;
+}
+
 template <typename V>
 inline V each_square_root(V a) {
   V result;
@@ -55,9 +63,7 @@ inline Lanes<float> square_root(Lanes<float> a) { return each_square_root(a); }
 
 inline Lanes<float> single_of(Lanes<double> a) { return __builtin_convertvector(a, Lanes<float>); }
 inline Lanes<double> double_of(const Lanes<float>& a) {
-  Lanes<double> result;  // one instruction, where __builtin_convertvector takes two halves
-  for (int i = 0; i < kLanes; ++i) result[i] = a[i];
-  return result;
+  return __builtin_convertvector(a, Lanes<double>);
 }
 inline Lanes<double> double_of(Lanes<double> a) { return a; }
 

@@ -39,7 +39,7 @@ PGNFACE_HD auto orthogonalize(Vector3<R>& a, Vector3<R>& b, Vector3<R>& va, Vect
                               double tolerance) {
   const R aa = dot(a, a), bb = dot(b, b), ab = dot(a, b);
   // The columns' entries are at most 1; products below 1e-30 are far below what counts as zero.
-  const auto turns = (ab * ab > tolerance * tolerance * aa * bb) & (ab * ab > R{} + 1e-60);
+  const auto turns = both(ab * ab > tolerance * tolerance * aa * bb, ab * ab > R{} + 1e-60);
   const auto zeta = single_of((bb - aa) / 2) / single_of(ab);
   const auto size = zeta < 0 ? -zeta : zeta;
   const auto bounded = size < 1e9f ? size : size * 0 + 1e9f;  // its square must not overflow
@@ -78,7 +78,7 @@ template <typename R>
 PGNFACE_HD Vector3<R> orthogonal_to(const Vector3<R>& a) {
   const R x = magnitude(a[0]), y = magnitude(a[1]), z = magnitude(a[2]);
   const R zero{};
-  const auto first = (x <= y) & (x <= z);
+  const auto first = both(x <= y, x <= z);
   // a cross the axis with the smallest component of a
   const Vector3<R> b =
       select(first, Vector3<R>{{zero, a[2], -a[1]}},
@@ -141,10 +141,10 @@ PGNFACE_HD auto quick_polar_rotation(const Matrix3<R>& s, const R& bound, double
     const R k = trace * trace - norm;
     const R change = (k * k - 8 * trace * det - minors) / (4 * trace * k - 8 * det);
     trace = select(moving, trace - change, trace);
-    moving = moving & (magnitude(change) > 1e-8 * trace);
+    moving = both(moving, magnitude(change) > 1e-8 * trace);
   }
   const R k = (trace * trace - norm) / 2, product = k * trace - det;
-  const auto reliable = (product > determined * trace * trace * trace) & (moving == 0);
+  const auto reliable = both(product > determined * trace * trace * trace, moving == 0);
   const R inverse = 1 / product;
   Matrix3<R> gram;
   for (int i = 0; i < 3; ++i) gram[i] = s * s[i];  // S S^T
@@ -179,8 +179,10 @@ PGNFACE_RARE PolarRotation<R> jacobi_polar_rotation(const Matrix3<R>& s, const R
   }
   for (int sweep = 0; sweep < 16; ++sweep) {
     auto turned = orthogonalize(column[0], column[1], axis[0], axis[1], tolerance.orthogonal);
-    turned = turned | orthogonalize(column[0], column[2], axis[0], axis[2], tolerance.orthogonal);
-    turned = turned | orthogonalize(column[1], column[2], axis[1], axis[2], tolerance.orthogonal);
+    turned =
+        either(turned, orthogonalize(column[0], column[2], axis[0], axis[2], tolerance.orthogonal));
+    turned =
+        either(turned, orthogonalize(column[1], column[2], axis[1], axis[2], tolerance.orthogonal));
     if (!any(turned)) break;
   }
   R square[3];
@@ -234,14 +236,14 @@ PGNFACE_HD PolarRotation<R> polar_rotation(const Matrix3<R>& covariance, const R
     }
   }
   // The inverse of anything smaller would overflow.
-  const auto nonzero = (largest > tolerance.rank * size) & (largest > zero + 1e-300);
+  const auto nonzero = both(largest > tolerance.rank * size, largest > zero + 1e-300);
   const R inverse = select(nonzero, 1 / largest, zero);
   const Matrix3<R> s = inverse * covariance;
   const R noise = tolerance.rank * size * inverse;
   PolarRotation<R> polar;
   const auto reliable =
-      quick_polar_rotation(s, size * inverse, tolerance.determined, polar) & (noise < 1e-4);
-  if (any(!reliable)) {
+      both(quick_polar_rotation(s, size * inverse, tolerance.determined, polar), noise < 1e-4);
+  if (any(reliable == 0)) {
     const PolarRotation<R> robust = jacobi_polar_rotation(s, noise, tolerance);
     polar.rotation = select(reliable, polar.rotation, robust.rotation);
     polar.trace = select(reliable, polar.trace, robust.trace);

@@ -99,7 +99,8 @@ PGNFACE_HD PoseState<R> fit_pose(const Moments<R>& m, const PoseTolerance& toler
   const R zero{};
   const double rounding = 1e-28;  // relative to the square of the distance from the origin
   const auto extends = m.source_variance > rounding * dot(m.source_mean, m.source_mean);
-  const auto moves = extends & (m.target_variance > rounding * dot(m.target_mean, m.target_mean));
+  const auto moves =
+      both(extends, m.target_variance > rounding * dot(m.target_mean, m.target_mean));
   const R size = square_root(m.source_variance) * square_root(m.target_variance);
   const PolarRotation<R> polar =
       polar_rotation(select(moves, m.covariance, Matrix3<R>{}), size, tolerance.polar);
@@ -214,7 +215,7 @@ PGNFACE_HD R by_weight(const PoseState<R>& fit, const PointGradients<R>& grad, c
   const R value = dot(y, grad.covariance * x + grad.target) + grad.variance * dot(x, x) +
                   dot(grad.source, x) + grad.across * (dot(e, e) - fit.residual * fit.residual) / 2;
   // A point that is left out may have any coordinates.
-  const auto defined = (w >= 0) & (value - value == 0);
+  const auto defined = both(w >= 0, value - value == 0);
   return select(defined, value, R{}) * fit.inverse_weight;
 }
 

@@ -2,6 +2,7 @@
 
 #include "common/lanes.h"
 #include "common/parallel.h"
+#include "common/prefetch.h"
 #include "common/simd.h"
 #include "solve_pose/solve_pose.h"
 
@@ -51,16 +52,24 @@ struct Block {
     for (int l = 0; l < kLanes; ++l) {
       row[l] = rows + (first + std::min<std::int64_t>(l, valid - 1)) * length + begin;
     }
+    Lanes<T> lanes[3 * kTile];
     std::int64_t k = 0;
     for (; k + kLanes <= size; k += kLanes) {
       Lanes<T> tile[kLanes];
-      for (int l = 0; l < kLanes; ++l) __builtin_memcpy(&tile[l], row[l] + k, sizeof(tile[l]));
+      for (int l = 0; l < kLanes; ++l) {
+        __builtin_memcpy(&tile[l], row[l] + k, sizeof(tile[l]));
+        prefetch(row[l] + k + kLanes * length);  // the same of the next block
+      }
       transpose(tile);
-      for (int i = 0; i < kLanes; ++i) out[k + i] = double_of(tile[i]);
+      for (int i = 0; i < kLanes; ++i) lanes[k + i] = tile[i];
     }
     for (; k < size; ++k) {
-      for (int l = 0; l < kLanes; ++l) out[k][l] = row[l][k];
+      for (int l = 0; l < kLanes; ++l) lanes[k][l] = row[l][k];
     }
+    // From memory a vector of any width is converted by one instruction.
+    const T* narrow = reinterpret_cast<const T*>(lanes);
+    double* wide = reinterpret_cast<double*>(out);
+    for (std::int64_t i = 0; i < kLanes * size; ++i) wide[i] = narrow[i];
   }
 
   // The other way round.
