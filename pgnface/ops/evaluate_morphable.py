@@ -202,8 +202,9 @@ def _backward_kernel(grad, mean, basis, coefficients, scale, rotation, translati
     gradients = _empty_gradients(mean, basis, coefficients, scale, rotation, needs)
     batch, vertices, count = _sizes(mean, coefficients)
     block, most_chunks = _BLOCK[backend_of(mean)], _MOST_CHUNKS[backend_of(mean)]
-    blocks = -(-vertices // block)
-    chunk = max(1, -(-blocks // most_chunks)) * block
+    # And in so few that their sums take no more memory than the vertices.
+    least = max(1, -(-vertices // most_chunks), (count + _POSE_SUMS) // 3)
+    chunk = -(-least // block) * block
     chunks = max(1, -(-vertices // chunk))
     partial = mean.new_empty(chunks, batch, count + _POSE_SUMS)
     asked = (*needs, *(scale is not None,) * 3)
