@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
+
+_AXES: dict[str, list[int | str]] = {}  # by the shape they were read from
 
 
 def require_shape(op: str, name: str, tensor: Tensor, shape: str, **sizes: int) -> None:
@@ -17,11 +21,16 @@ def require_shape(op: str, name: str, tensor: Tensor, shape: str, **sizes: int) 
     """
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{op}: {name} must be a tensor, got {type(tensor).__name__}")
-    axes = [axis.strip() for axis in shape.split(",")]
-    matches = tensor.dim() == len(axes) and all(
-        size == (int(axis) if axis.isdigit() else sizes.get(axis, size))
-        for axis, size in zip(axes, tensor.shape, strict=True)
-    )
+    axes = _AXES.get(shape)
+    if axes is None:
+        axes = [int(axis) if axis.isdigit() else axis for axis in shape.split(", ")]
+        if not torch.compiler.is_compiling():
+            _AXES[shape] = axes
+    matches = tensor.dim() == len(axes)
+    if matches:
+        for axis, size in zip(axes, tensor.shape, strict=True):
+            if size != (sizes.get(axis, size) if isinstance(axis, str) else axis):
+                matches = False
     if not matches:
         known = ", ".join(f"{k}={v}" for k, v in sizes.items() if k in axes)
         where = f" with {known}" if known else ""
@@ -40,6 +49,8 @@ def prepare(op: str, **tensors: Tensor | None) -> list[Tensor | None]:
         TypeError: for an integer or complex tensor, or a mix of float32 and float64.
         ValueError: for tensors on different devices, or on a device without kernels.
     """
+    if _are_ready(tensors.values()):
+        return list(tensors.values())
     given = {name: tensor for name, tensor in tensors.items() if tensor is not None}
     first_name, first = next(iter(given.items()))
     if first.device.type not in ("cpu", "cuda", "meta"):
@@ -59,6 +70,25 @@ def prepare(op: str, **tensors: Tensor | None) -> list[Tensor | None]:
     if len(set(dtypes.values())) > 1:
         raise TypeError(f"{op}: arguments must share one dtype, got {dtypes}")
     return [result.get(name) for name in tensors]
+
+
+def _are_ready(tensors: Iterable[Tensor | None]) -> bool:
+    """Whether :func:`prepare` has nothing to do: the usual case, and a short way for it."""
+    first = None
+    for tensor in tensors:
+        if tensor is None:
+            continue
+        if first is None:
+            first = tensor
+            if not (tensor.is_cpu or tensor.is_cuda):
+                return False
+            if tensor.dtype is not torch.float32 and tensor.dtype is not torch.float64:
+                return False
+        elif tensor.dtype is not first.dtype or tensor.device != first.device:
+            return False
+        if not tensor.is_contiguous():
+            return False
+    return first is not None
 
 
 def prepare_triangles(op: str, triangles: Tensor, like: Tensor) -> Tensor:
