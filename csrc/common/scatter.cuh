@@ -24,9 +24,9 @@ constexpr unsigned kFullWarp = 0xffffffffu;
 // must come together to the constructor and to sum.
 class WarpRuns {
  public:
-  __device__ explicit WarpRuns(std::int32_t key) {
+  __device__ explicit WarpRuns(std::int64_t key) {
     const unsigned lane = threadIdx.x % 32;
-    const std::int32_t left = __shfl_up_sync(kFullWarp, key, 1);
+    const std::int64_t left = __shfl_up_sync(kFullWarp, key, 1);
     const unsigned heads = __ballot_sync(kFullWarp, lane == 0 || key != left);
     const unsigned later = lane == 31 ? 0 : heads >> (lane + 1);
     head_ = heads >> lane & 1;
@@ -63,7 +63,7 @@ __device__ void for_each_term(std::int64_t items, const Emit& emit, const Add& a
     const std::int64_t step = std::int64_t(gridDim.x) * blockDim.x;
     for (std::int64_t base = std::int64_t(blockIdx.x) * blockDim.x; base < items; base += step) {
       const std::int64_t item = base + threadIdx.x;
-      const std::int32_t key = item < items ? emit.key(item) : -1;
+      const std::int64_t key = item < items ? emit.key(item) : -1;
       const WarpRuns runs(key);
       emit(item, key, [&](std::int64_t i, float term) {
         const float sum = runs.sum(term);
@@ -117,7 +117,8 @@ __global__ void from_fixed_point_kernel(std::int64_t items, std::int64_t size, f
 // Sums into `target` (size values, need not be set) what emit(item, add) hands to add(index, term),
 // for each of `items` items. Where terms of neighbouring items often meet, as those of pixels of
 // one triangle do, Emit has key(item), below 0 for nothing, and is called as emit(item, key, add):
-// the terms of neighbours with the same key are then summed before they are added. All lanes of a
+// the terms of neighbours with the same key, which must go to the same targets, are then summed
+// before they are added. All lanes of a
 // warp must call add equally often, also those without an item, whose key is -1. workspace: size +
 // 1 int64 for the deterministic mode, else null. There, one term that is not finite makes all sums
 // NaN.

@@ -31,13 +31,14 @@ struct Backward {
     return attribute_rows(triangles, triangle_ids[i], triangle_count, vertex_count, channels, rows);
   }
 
-  __device__ std::int32_t key(std::int64_t i) const {
+  // Of the triangle among those of all images.
+  __device__ std::int64_t key(std::int64_t i) const {
     std::int64_t rows[3];
-    return rows_of(i, rows) ? triangle_ids[i] : -1;
+    return rows_of(i, rows) ? i / pixels * triangle_count + triangle_ids[i] : -1;
   }
 
   template <typename Add>
-  __device__ void operator()(std::int64_t i, std::int32_t key, const Add& add) const {
+  __device__ void operator()(std::int64_t i, std::int64_t key, const Add& add) const {
     const std::int64_t image = i / pixels * vertex_count * channels;
     std::int64_t rows[3] = {0, 0, 0};
     const bool drawn = key >= 0 && rows_of(i, rows);

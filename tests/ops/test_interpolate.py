@@ -93,6 +93,17 @@ def test_cuda_sums_the_pixels_of_large_triangles(size):
     contract.assert_cuda_matches_cpu(op, [torch.rand(6, 3).double().requires_grad_()])
 
 
+def test_images_of_one_triangle_keep_their_gradients_apart():
+    vertices = torch.tensor([[-50.0, -50.0, 1.0], [100.0, -50.0, 1.0], [-50.0, 100.0, 1.0]])
+    triangles = torch.tensor([[0, 1, 2]])
+    fragments = ops.rasterize(vertices.expand(3, -1, -1), triangles, 5, 5)
+    attributes, grad = torch.rand(3, 3, 2, requires_grad=True), torch.rand(3, 5, 5, 2)
+    ops.interpolate(attributes, triangles, fragments).backward(grad)
+    weights = torch.cat((fragments.barycentrics, 1 - fragments.barycentrics.sum(-1, True)), -1)
+    expected = torch.einsum("nhwk,nhwc->nkc", weights, grad)
+    torch.testing.assert_close(attributes.grad, expected)
+
+
 def test_linear_attributes_are_reproduced_and_empty_pixels_are_zero():
     vertices, triangles = meshes.grid(3, 3, 6, 6)
     fragments = ops.rasterize(vertices[None] + 1, triangles, 8, 8)
