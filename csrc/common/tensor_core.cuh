@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cuda_runtime.h>
-#ifdef __NVCC__
+#ifdef __CUDACC__
 #include <mma.h>
 #endif
 
@@ -20,7 +20,7 @@ namespace pgnface {
 template <int kTiles>
 class TileSums {
  public:
-#if defined(__NVCC__) && defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
   __device__ void clear() {
     for (int t = 0; t < kTiles; ++t) nvcuda::wmma::fill_fragment(sums_[t], 0.0f);
   }
