@@ -36,36 +36,42 @@ struct LanesOf {
 template <typename T>
 using Lanes = typename LanesOf<T>::type;
 
-inline Lanes<double> select(Lanes<std::int64_t> condition, Lanes<double> a, Lanes<double> b) {
+// Always inlined: how a vector is passed depends on the instruction set of caller and callee.
+
+PGNFACE_HD Lanes<double> select(Lanes<std::int64_t> condition, Lanes<double> a, Lanes<double> b) {
   return condition ? a : b;
 }
 
-inline bool any(Lanes<std::int64_t> condition) {
+PGNFACE_HD bool any(Lanes<std::int64_t> condition) {
   std::int64_t joined = 0;
   for (int i = 0; i < kLanes; ++i) joined |= condition[i];
   return joined != 0;
 }
 
 // True is -1. The sums are for GCC, which takes & and | of two comparisons apart, lane by lane.
-inline Lanes<std::int64_t> both(Lanes<std::int64_t> a, Lanes<std::int64_t> b) { return a + b < -1; }
-inline Lanes<std::int64_t> either(Lanes<std::int64_t> a, Lanes<std::int64_t> b) {
+PGNFACE_HD Lanes<std::int64_t> both(Lanes<std::int64_t> a, Lanes<std::int64_t> b) {
+  return a + b < -1;
+}
+PGNFACE_HD Lanes<std::int64_t> either(Lanes<std::int64_t> a, Lanes<std::int64_t> b) {
   return a + b < 0;
 }
 
 template <typename V>
-inline V each_square_root(V a) {
+PGNFACE_HD V each_square_root(V a) {
   V result;
   for (int i = 0; i < kLanes; ++i) result[i] = std::sqrt(a[i]);
   return result;
 }
-inline Lanes<double> square_root(Lanes<double> a) { return each_square_root(a); }
-inline Lanes<float> square_root(Lanes<float> a) { return each_square_root(a); }
+PGNFACE_HD Lanes<double> square_root(Lanes<double> a) { return each_square_root(a); }
+PGNFACE_HD Lanes<float> square_root(Lanes<float> a) { return each_square_root(a); }
 
-inline Lanes<float> single_of(Lanes<double> a) { return __builtin_convertvector(a, Lanes<float>); }
-inline Lanes<double> double_of(const Lanes<float>& a) {
+PGNFACE_HD Lanes<float> single_of(Lanes<double> a) {
+  return __builtin_convertvector(a, Lanes<float>);
+}
+PGNFACE_HD Lanes<double> double_of(const Lanes<float>& a) {
   return __builtin_convertvector(a, Lanes<double>);
 }
-inline Lanes<double> double_of(Lanes<double> a) { return a; }
+PGNFACE_HD Lanes<double> double_of(Lanes<double> a) { return a; }
 
 #endif  // __CUDACC__
 

@@ -14,6 +14,7 @@ class Scratch {
  public:
   T* reserve(std::int64_t size) {
     if (size > size_) {
+      size_ = 0;  // should the new memory not be had
       data_.reset();
       data_.reset(new T[static_cast<std::size_t>(size)]);
       size_ = size;

@@ -19,7 +19,7 @@ namespace pgnface {
 constexpr int kSubpixelBits = 8;
 constexpr std::int32_t kSubpixels = 1 << kSubpixelBits;
 constexpr float kMaxCoordinate = 1 << 20;       // pixels; keeps edge functions below 2^60
-constexpr std::int32_t kUnusable = INT32_MIN;   // x of a vertex beyond it, or not finite
+constexpr std::int32_t kUnusable = -(1 << 30);  // x of a vertex beyond it, or not finite
 constexpr std::int32_t kOutside = 1 << 30;      // first column of a box that holds no pixel
 constexpr std::int32_t kSmallExtent = 1 << 14;  // boxes up to 64 pixels fit 32-bit edge functions
 

@@ -98,6 +98,11 @@ class FaceBatch:
     names: list[str] = field(default_factory=list)
     _known: KnownLabels | None = field(default=None, init=False, repr=False, compare=False)
 
+    def __setattr__(self, name: str, value: object) -> None:
+        if name != "_known":  # new labels: what was remembered of the old ones is void
+            super().__setattr__("_known", None)
+        super().__setattr__(name, value)
+
     def __post_init__(self) -> None:
         if self.image.dim() != 5 or self.image.shape[2] != 3:
             raise ValueError(

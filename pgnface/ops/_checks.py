@@ -46,7 +46,7 @@ def prepare(op: str, **tensors: Tensor | None) -> list[Tensor | None]:
     on one device, the kernels' dtype must be the same for all.
 
     Raises:
-        TypeError: for an integer or complex tensor, or a mix of float32 and float64.
+        TypeError: for an integer, complex or sparse tensor, or a mix of float32 and float64.
         ValueError: for tensors on different devices, or on a device without kernels.
     """
     if _are_ready(tensors.values()):
@@ -63,6 +63,10 @@ def prepare(op: str, **tensors: Tensor | None) -> list[Tensor | None]:
             raise ValueError(
                 f"{op}: {name} is on {tensor.device}, but {first_name} is on {first.device}"
             )
+        if tensor.layout is not torch.strided:
+            raise TypeError(f"{op}: {name} must be a dense tensor, got {tensor.layout}")
+        if tensor._is_zerotensor():  # autograd's zeros without memory
+            tensor = torch.zeros(tensor.shape, dtype=tensor.dtype, device=tensor.device)
         if tensor.dtype in (torch.float16, torch.bfloat16):
             tensor = tensor.float()
         result[name] = tensor.contiguous()
@@ -86,7 +90,9 @@ def _are_ready(tensors: Iterable[Tensor | None]) -> bool:
                 return False
         elif tensor.dtype is not first.dtype or tensor.device != first.device:
             return False
-        if not tensor.is_contiguous():
+        if tensor.layout is not torch.strided or not tensor.is_contiguous():
+            return False
+        if tensor._is_zerotensor():
             return False
     return first is not None
 

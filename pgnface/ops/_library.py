@@ -96,10 +96,12 @@ def _is_watched() -> bool:
 
 
 def _is_plain(tensor: Tensor) -> bool:
-    """Whether a tensor is its own memory: no subclass, no meta tensor, no lazy negation."""
+    """Whether a tensor is its own memory: no subclass, no meta tensor, no lazy zero or negation."""
     return (
         (type(tensor) is Tensor or type(tensor) is torch.nn.Parameter)
         and (tensor.is_cpu or tensor.is_cuda)
+        and tensor.layout is torch.strided
+        and not tensor._is_zerotensor()
         and not tensor.is_neg()
     )
 

@@ -67,6 +67,7 @@ def _empty_gradients(image, target, needs_target):
 
 
 def _backward_kernel(grad, image, target, mask, radius, contrast, needs_target):
+    grad = grad.contiguous()
     # What is not compared has a constant distance of 0.
     inside = torch.zeros_like(grad)
     centre = (..., slice(radius, -radius), slice(radius, -radius))

@@ -71,7 +71,7 @@ def quantize_basis(
 
     Raises:
         TypeError: for a basis that is not floating point.
-        ValueError: for a wrong shape, or a basis that asks for gradients.
+        ValueError: for a wrong shape, or a basis that is not finite or asks for gradients.
     """
     op = "quantize_basis"
     require_shape(op, "basis", basis, "P, V, 3")
@@ -82,6 +82,10 @@ def quantize_basis(
     if basis.numel() == 0:
         steps = basis.new_zeros(len(basis))
         return QuantizedBasis(basis.to(torch.int16), steps, steps.new_zeros(0, dtype=torch.int64))
+    if basis.dtype in (torch.float16, torch.bfloat16):
+        basis = basis.float()  # their own steps would be lost below the smallest half
+    if not bool(basis.isfinite().all()):
+        raise ValueError(f"{op}: basis must be finite, got NaN or infinity")
     values, steps = _round_fields(basis)
     # Rounding errors are spread evenly over a step: their variance is step ** 2 / 12.
     variances, by_size = ((reach * steps.double()) ** 2 / 12).sort(descending=True)

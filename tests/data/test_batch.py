@@ -141,6 +141,9 @@ def test_known_labels_survive_a_move():
         different_images=False,
     )
     assert batch.to("meta").known == known == batch.to("meta").to("meta").known
+    moved = batch.to("cpu")
+    moved.coefficient_weight = torch.ones(2)
+    assert not moved.known.no_coefficients
     batch.annotated[:] = True  # its rotation is against another frontal head
     assert batch.known.annotated and not batch.known.rotation
     assert KnownLabels.any([known, batch.known]).rotation

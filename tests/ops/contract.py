@@ -92,7 +92,21 @@ def assert_accepts_strides(op: Callable, inputs: Sequence) -> None:
     inputs = cast(inputs, torch.float32)
     expected = run_with_gradients(op, inputs)
     actual = run_with_gradients(op, [strided(value) for value in inputs])
+    assert_accepts_transposed_gradients(op, inputs)
     for a, e in zip(actual[0] + actual[1], expected[0] + expected[1], strict=True):
+        assert torch.equal(a, e)
+
+
+def assert_accepts_transposed_gradients(op: Callable, inputs: Sequence) -> None:
+    """Gradients that come back with permuted axes are read as what they are."""
+    leaves = [i for i in inputs if isinstance(i, Tensor) and i.requires_grad]
+    outputs = [o for o in tensors_of(op(*inputs)) if o.requires_grad]
+    if not leaves:
+        return
+    grads = [torch.rand_like(o) for o in outputs]
+    permuted = [g.mT.contiguous().mT if g.dim() > 1 else g for g in grads]
+    expected = torch.autograd.grad(outputs, leaves, grads, retain_graph=True)
+    for a, e in zip(torch.autograd.grad(outputs, leaves, permuted), expected, strict=True):
         assert torch.equal(a, e)
 
 

@@ -290,3 +290,15 @@ def test_wrong_pose():
         ops.evaluate_morphable(mean, basis, coefficients, scale, rotation[:2], translation)
     with pytest.raises(TypeError, match="share one dtype"):
         ops.evaluate_morphable(mean, basis.float(), coefficients)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_quantized_as_it_is(dtype):
+    basis = (torch.randn(3, 50, 3) * 0.01).to(dtype)
+    difference = ops.quantize_basis(basis).dequantize() - basis.float()
+    assert difference.abs().max() < 1e-6
+
+
+def test_a_basis_that_is_not_finite_cannot_be_quantized():
+    with pytest.raises(ValueError, match="quantize_basis: basis must be finite"):
+        ops.quantize_basis(torch.tensor([[[0.0, float("nan"), 1.0]]]))

@@ -90,3 +90,11 @@ def test_a_second_derivative_is_refused():
 def test_a_version_of_torch_without_the_questions_gets_the_dispatcher(monkeypatch):
     monkeypatch.delattr(torch._C, "_len_torch_dispatch_stack")
     assert _library._is_watched()
+
+
+def test_tensors_without_memory_of_their_own():
+    points = torch.rand(2, 7, 3)
+    zeros = ops.solve_pose(torch._efficientzerotensor((2, 7, 3)), points)
+    torch.testing.assert_close(zeros, ops.solve_pose(torch.zeros(2, 7, 3), points))
+    with pytest.raises(TypeError, match="solve_pose: source must be a dense tensor"):
+        ops.solve_pose(points.to_sparse(), points)
