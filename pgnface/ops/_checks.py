@@ -65,7 +65,7 @@ def prepare(op: str, **tensors: Tensor | None) -> list[Tensor | None]:
             )
         if tensor.layout is not torch.strided:
             raise TypeError(f"{op}: {name} must be a dense tensor, got {tensor.layout}")
-        if tensor._is_zerotensor():  # autograd's zeros without memory
+        if _is_without_memory(tensor):
             tensor = torch.zeros(tensor.shape, dtype=tensor.dtype, device=tensor.device)
         if tensor.dtype in (torch.float16, torch.bfloat16):
             tensor = tensor.float()
@@ -74,6 +74,11 @@ def prepare(op: str, **tensors: Tensor | None) -> list[Tensor | None]:
     if len(set(dtypes.values())) > 1:
         raise TypeError(f"{op}: arguments must share one dtype, got {dtypes}")
     return [result.get(name) for name in tensors]
+
+
+def _is_without_memory(tensor: Tensor) -> bool:
+    """Whether it is one of autograd's zeros, which a kernel cannot read; none are compiled."""
+    return not torch.compiler.is_compiling() and tensor._is_zerotensor()
 
 
 def _are_ready(tensors: Iterable[Tensor | None]) -> bool:
@@ -92,7 +97,7 @@ def _are_ready(tensors: Iterable[Tensor | None]) -> bool:
             return False
         if tensor.layout is not torch.strided or not tensor.is_contiguous():
             return False
-        if tensor._is_zerotensor():
+        if _is_without_memory(tensor):
             return False
     return first is not None
 
