@@ -3,7 +3,7 @@
 
 #ifdef __CUDACC__
 #define PGNFACE_HD __host__ __device__ __forceinline__
-#elif defined(__GNUC__)
+#elif defined(__GNUC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define PGNFACE_HD inline __attribute__((always_inline))
 #else
 #define PGNFACE_HD inline

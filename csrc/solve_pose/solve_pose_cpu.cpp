@@ -132,9 +132,8 @@ struct Points {
 };
 
 // Apart, so that there is one of it rather than one for each kind of points.
-PGNFACE_CLONES __attribute__((flatten, noinline)) void fit_block(const Moments<Real>& m,
-                                                                 const PoseTolerance& tolerance,
-                                                                 PoseState<Real>& fit) {
+PGNFACE_CLONES __attribute__((noinline)) PGNFACE_FLATTEN void fit_block(
+    const Moments<Real>& m, const PoseTolerance& tolerance, PoseState<Real>& fit) {
   fit = fit_pose(m, tolerance);
 }
 
@@ -145,9 +144,8 @@ struct PosePointers {
 };
 
 template <typename T, bool weighted>
-PGNFACE_CLONES __attribute__((flatten)) void forward_block(const Points<T>& points,
-                                                           const PosePointers<T>& out,
-                                                           const Block& block) {
+PGNFACE_CLONES PGNFACE_FLATTEN void forward_block(const Points<T>& points,
+                                                  const PosePointers<T>& out, const Block& block) {
   Tile<weighted> tile;
   Moments<Real> m{};
   points.for_each(block, tile, false, [&](const Real& w, const Vector& s, const Vector& t) {
@@ -193,10 +191,10 @@ struct PointPointers {
 };
 
 template <typename T, bool weighted>
-PGNFACE_CLONES __attribute__((flatten)) void backward_block(const PoseGradients<T>& grads,
-                                                            const Points<T>& points,
-                                                            const PointPointers<T>& out,
-                                                            const Block& block) {
+PGNFACE_CLONES PGNFACE_FLATTEN void backward_block(const PoseGradients<T>& grads,
+                                                   const Points<T>& points,
+                                                   const PointPointers<T>& out,
+                                                   const Block& block) {
   Real grad_scale{}, grad_residual{};
   Matrix grad_rotation{};
   Vector grad_translation{};
