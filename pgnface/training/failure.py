@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from pgnface.data.batch import FaceBatch
 
@@ -89,7 +89,7 @@ def report_failure(
     )
 
 
-def batch_tensors(batch: FaceBatch) -> dict[str, object]:
+def batch_tensors(batch: FaceBatch) -> dict[str, Tensor]:
     """Every tensor of a batch by name."""
-    tensors = {k: v for k, v in vars(batch).items() if k not in ("pose", "names")}
+    tensors = {k: v for k, v in vars(batch).items() if isinstance(v, Tensor)}
     return {**tensors, **{f"pose.{k}": v for k, v in batch.pose._asdict().items()}}
