@@ -1,4 +1,5 @@
 #include "census_distance/census_distance.h"
+#include "common/batch_index.h"
 #include "common/cuda.h"
 
 namespace pgnface {
@@ -6,13 +7,12 @@ namespace {
 
 // Calls visit(offset) for the other pixels of the window that lie in the image.
 template <typename Visit>
-__device__ void for_neighbours(const CensusShape& shape, std::int64_t x, std::int64_t y,
-                               const Visit& visit) {
+__device__ void for_neighbours(const CensusShape& shape, const Pixel& at, const Visit& visit) {
   const std::int64_t radius = shape.radius;
-  const std::int64_t left = max(x - radius, std::int64_t(0)) - x;
-  const std::int64_t right = min(x + radius, shape.width - 1) - x;
-  const std::int64_t top = max(y - radius, std::int64_t(0)) - y;
-  const std::int64_t bottom = min(y + radius, shape.height - 1) - y;
+  const std::int64_t left = -min(radius, at.column);
+  const std::int64_t right = min(radius, shape.width - 1 - at.column);
+  const std::int64_t top = -min(radius, at.row);
+  const std::int64_t bottom = min(radius, shape.height - 1 - at.row);
   for (std::int64_t dy = top; dy <= bottom; ++dy) {
     for (std::int64_t dx = left; dx <= right; ++dx) {
       if (dx != 0 || dy != 0) visit(dy * shape.width + dx);
@@ -25,12 +25,12 @@ __global__ void forward_kernel(const T* __restrict__ image, const T* __restrict_
                                const T* __restrict__ mask, T* __restrict__ distance,
                                CensusShape shape, CensusScale<T> scale) {
   PGNFACE_GRID_LOOP(i, shape.batch * shape.height * shape.width) {
-    const std::int64_t x = i % shape.width, y = i / shape.width % shape.height;
-    const bool inside = x >= shape.radius && x < shape.width - shape.radius && y >= shape.radius &&
-                        y < shape.height - shape.radius;
+    const Pixel at = pixel_at(i, shape.height, shape.width);
+    const bool inside = at.column >= shape.radius && at.column < shape.width - shape.radius &&
+                        at.row >= shape.radius && at.row < shape.height - shape.radius;
     T sum = 0;
     if (inside && (!mask || mask[i] > 0)) {
-      for_neighbours(shape, x, y, [&](std::int64_t offset) {
+      for_neighbours(shape, at, [&](std::int64_t offset) {
         sum += scale.term(image[i + offset] - image[i], target[i + offset] - target[i]);
       });
       sum /= T(max(shape.neighbours(), std::int64_t(1)));
@@ -46,16 +46,15 @@ __global__ void backward_kernel(const T* __restrict__ grad, const T* __restrict_
                                 CensusScale<T> scale) {
   PGNFACE_GRID_LOOP(i, shape.batch * shape.height * shape.width) {
     T image_sum = 0, target_sum = 0;
-    for_neighbours(shape, i % shape.width, i / shape.width % shape.height,
-                   [&](std::int64_t offset) {
-                     const T weight = grad[i] + grad[i + offset];
-                     if (weight == 0) return;
-                     const T of_image = image[i + offset] - image[i];
-                     const T of_target = target[i + offset] - target[i];
-                     const T slope = weight * scale.term_slope(of_image, of_target);
-                     image_sum -= slope * scale.slope(of_image);
-                     target_sum += slope * scale.slope(of_target);
-                   });
+    for_neighbours(shape, pixel_at(i, shape.height, shape.width), [&](std::int64_t offset) {
+      const T weight = grad[i] + grad[i + offset];
+      if (weight == 0) return;
+      const T of_image = image[i + offset] - image[i];
+      const T of_target = target[i + offset] - target[i];
+      const T slope = weight * scale.term_slope(of_image, of_target);
+      image_sum -= slope * scale.slope(of_image);
+      target_sum += slope * scale.slope(of_target);
+    });
     const T share = T(1) / T(max(shape.neighbours(), std::int64_t(1)));
     grad_image[i] = image_sum * share;
     if (grad_target) grad_target[i] = target_sum * share;

@@ -118,10 +118,9 @@ __global__ void from_fixed_point_kernel(std::int64_t items, std::int64_t size, f
 // for each of `items` items. Where terms of neighbouring items often meet, as those of pixels of
 // one triangle do, Emit has key(item), below 0 for nothing, and is called as emit(item, key, add):
 // the terms of neighbours with the same key, which must go to the same targets, are then summed
-// before they are added. All lanes of a
-// warp must call add equally often, also those without an item, whose key is -1. workspace: size +
-// 1 int64 for the deterministic mode, else null. There, one term that is not finite makes all sums
-// NaN.
+// before they are added. All lanes of a warp must call add equally often, also those without an
+// item, whose key is -1. workspace: size + 1 int64 for the deterministic mode, else null. There,
+// one term that is not finite makes all sums NaN.
 template <typename Emit>
 void scatter_add(std::int64_t items, const Emit& emit, float* target, std::int64_t size,
                  std::int64_t* workspace, const Context& context) {

@@ -20,8 +20,8 @@ struct Nothing {
 // finish(begin, end) is called on ranges of the finished sums while they are in the cache; they
 // begin at multiples of 3.
 template <typename T, typename Body, typename Finish = Nothing>
-void scatter_by_rows(T* sums, std::int64_t batch, std::int64_t size, std::int64_t count,
-                     int threads, const Body& body, const Finish& finish = {}) {
+void scatter_in_bands(T* sums, std::int64_t batch, std::int64_t size, std::int64_t count,
+                      int threads, const Body& body, const Finish& finish = {}) {
   const std::int64_t wanted = size > 0 ? 2 : 64;
   const std::int64_t bands = std::max<std::int64_t>(wanted / std::max<std::int64_t>(batch, 1), 1);
   const std::int64_t step = (count + bands - 1) / bands;

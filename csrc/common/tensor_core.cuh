@@ -15,7 +15,8 @@ namespace pgnface {
 // that are multiples of 4.
 //
 // Each number is split into two that the tensor cores' 11 bits hold, and three of the four products
-// are summed: the fourth is below float32's precision. Without tensor cores for such numbers
+// are summed: the fourth is below float32's precision. An infinite number becomes NaN: its low part
+// is the difference of two infinities. Without tensor cores for such numbers
 // (before sm_80) the warp multiplies on its own.
 template <int kTiles>
 class TileSums {

@@ -60,7 +60,7 @@ void edge_gradient_backward_cpu(const T* grad_image, const T* image, const T* ve
                                 std::int64_t height, std::int64_t width, std::int64_t channels,
                                 const Context& context) {
   require_vertex_indices("edge_gradient", triangles, triangle_count, vertex_count);
-  scatter_by_rows(
+  scatter_in_bands(
       grad_vertices, batch, vertex_count * 3, height, context.threads,
       [&](std::int64_t n, std::int64_t row_begin, std::int64_t row_end, T* target) {
         if (row_begin == row_end || width == 0) return;

@@ -1,3 +1,4 @@
+#include "common/batch_index.h"
 #include "common/cuda.h"
 #include "common/scatter.cuh"
 #include "edge_gradient/edge_gradient.h"
@@ -19,11 +20,11 @@ struct Backward {
 
   template <typename Add>
   __device__ void operator()(std::int64_t i, const Add& add) const {
-    const std::int64_t pixel = i % (height * width);
-    const std::int64_t offset = i / (height * width) * vertex_count * 3;
-    const bool right = pixel % width + 1 < width && triangle_ids[i + 1] != triangle_ids[i];
-    const bool below = pixel / width + 1 < height && triangle_ids[i + width] != triangle_ids[i];
+    const Pixel at = pixel_at(i, height, width);
+    const bool right = at.column + 1 < width && triangle_ids[i + 1] != triangle_ids[i];
+    const bool below = at.row + 1 < height && triangle_ids[i + width] != triangle_ids[i];
     if (!right && !below) return;
+    const std::int64_t offset = at.image * vertex_count * 3;
     const auto add_to_image = [&](std::int64_t k, float term) { add(offset + k, term); };
     const Surface<float> a = surface(i, offset);
     if (right) {

@@ -85,13 +85,13 @@ void interpolate_backward_cpu(const T* grad_values, const T* attributes,
   with_channels(channels, [&](auto known) {
     const auto backward =
         grad_attributes ? backward_pixels<known(), true, T> : backward_pixels<known(), false, T>;
-    scatter_by_rows(grad_attributes, batch, size, height, context.threads,
-                    [&](std::int64_t n, std::int64_t begin, std::int64_t end, T* target) {
-                      backward(grad_values, attributes + n * vertex_count * channels, triangles,
-                               triangle_ids, barycentrics, target, grad_barycentrics,
-                               (n * height + begin) * width, (n * height + end) * width,
-                               vertex_count, channels, triangle_count);
-                    });
+    scatter_in_bands(grad_attributes, batch, size, height, context.threads,
+                     [&](std::int64_t n, std::int64_t begin, std::int64_t end, T* target) {
+                       backward(grad_values, attributes + n * vertex_count * channels, triangles,
+                                triangle_ids, barycentrics, target, grad_barycentrics,
+                                (n * height + begin) * width, (n * height + end) * width,
+                                vertex_count, channels, triangle_count);
+                     });
   });
 }
 

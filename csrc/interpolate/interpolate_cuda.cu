@@ -1,3 +1,4 @@
+#include "common/batch_index.h"
 #include "common/channels.h"
 #include "common/cuda.h"
 #include "common/scatter.cuh"
@@ -13,9 +14,9 @@ __global__ void forward_kernel(const float* attributes, const std::int32_t* tria
                                std::int64_t channels, std::int64_t triangle_count,
                                std::int64_t pixels) {
   PGNFACE_GRID_LOOP(i, batch * pixels) {
-    interpolate_pixel<kChannels>(attributes + i / pixels * vertex_count * channels, triangles,
-                                 triangle_ids[i], barycentrics + 2 * i, values + i * channels,
-                                 triangle_count, vertex_count, channels);
+    interpolate_pixel<kChannels>(attributes + batch_index(i, pixels).item * vertex_count * channels,
+                                 triangles, triangle_ids[i], barycentrics + 2 * i,
+                                 values + i * channels, triangle_count, vertex_count, channels);
   }
 }
 
@@ -34,12 +35,12 @@ struct Backward {
   // Of the triangle among those of all images.
   __device__ std::int64_t key(std::int64_t i) const {
     std::int64_t rows[3];
-    return rows_of(i, rows) ? i / pixels * triangle_count + triangle_ids[i] : -1;
+    return rows_of(i, rows) ? batch_index(i, pixels).item * triangle_count + triangle_ids[i] : -1;
   }
 
   template <typename Add>
   __device__ void operator()(std::int64_t i, std::int64_t key, const Add& add) const {
-    const std::int64_t image = i / pixels * vertex_count * channels;
+    const std::int64_t image = batch_index(i, pixels).item * vertex_count * channels;
     std::int64_t rows[3] = {0, 0, 0};
     const bool drawn = key >= 0 && rows_of(i, rows);
     const bool wanted = grad_barycentrics != nullptr && i < items;

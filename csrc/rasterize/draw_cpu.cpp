@@ -8,14 +8,13 @@
 namespace pgnface {
 namespace {
 
-constexpr int kLanes = kGroup;  // triangles at a time
-constexpr int kVector = 16;     // loops run over multiples of it
+constexpr int kVector = 16;  // loops run over multiples of it
 
-// Corners of up to kLanes triangles.
+// Corners of up to kTriangleBlock triangles.
 struct Corners {
-  alignas(64) std::int32_t x[3][kLanes];
-  alignas(64) std::int32_t y[3][kLanes];
-  alignas(64) float z[3][kLanes];
+  alignas(64) std::int32_t x[3][kTriangleBlock];
+  alignas(64) std::int32_t y[3][kTriangleBlock];
+  alignas(64) float z[3][kTriangleBlock];
 
   PGNFACE_HD FixedVertex at(int corner, int lane) const {
     return {x[corner][lane], y[corner][lane], z[corner][lane]};
@@ -56,16 +55,17 @@ struct Corners {
 
 int round_up(int count) { return (count + kVector - 1) / kVector * kVector; }
 
-// Edge functions of up to kLanes triangles at the first pixel of their boxes.
+// Edge functions of up to kTriangleBlock triangles at the first pixel of their boxes.
 struct StagedEdges {
-  alignas(64) std::int32_t id[kLanes];
-  alignas(64) std::int32_t value[3][kLanes];
-  alignas(64) std::int32_t step_x[3][kLanes];
-  alignas(64) std::int32_t step_y[3][kLanes];
-  alignas(64) std::int32_t bias1[kLanes], bias2[kLanes];
-  alignas(64) float z0[kLanes], dz1[kLanes], dz2[kLanes];
-  alignas(64) std::int32_t row[kLanes], column[kLanes];  // of the first pixel, in the band
-  alignas(64) std::int32_t rows[kLanes], columns[kLanes];
+  alignas(64) std::int32_t id[kTriangleBlock];
+  alignas(64) std::int32_t value[3][kTriangleBlock];
+  alignas(64) std::int32_t step_x[3][kTriangleBlock];
+  alignas(64) std::int32_t step_y[3][kTriangleBlock];
+  alignas(64) std::int32_t bias1[kTriangleBlock], bias2[kTriangleBlock];
+  alignas(64) float z0[kTriangleBlock], dz1[kTriangleBlock], dz2[kTriangleBlock];
+  alignas(64) std::int32_t row[kTriangleBlock],
+      column[kTriangleBlock];  // of the first pixel, in the band
+  alignas(64) std::int32_t rows[kTriangleBlock], columns[kTriangleBlock];
 
   PGNFACE_HD void set(int i, const Corners& corners, const Band& band) {
     const FixedVertex a = corners.at(0, i), b = corners.at(1, i), c = corners.at(2, i);
@@ -114,8 +114,8 @@ PGNFACE_CLONES void draw_tiny(const FixedVertex* vertices, const std::int32_t* t
   const Band band = shared_band;  // so that the compiler knows that nobody changes it
   StagedEdges edges;
   const int lanes = edges.stage(vertices, triangles, ids, count, band);
-  alignas(64) Key key[kLanes];
-  alignas(64) std::int32_t pixel[kLanes];
+  alignas(64) Key key[kTriangleBlock];
+  alignas(64) std::int32_t pixel[kTriangleBlock];
   const std::uint32_t band_rows = band.row_end - band.row_begin;
   for (std::int32_t row = 0; row < rows; ++row) {
     for (std::int32_t column = 0; column < columns; ++column) {
@@ -245,10 +245,10 @@ PGNFACE_CLONES void draw_large(const FixedVertex& a, const FixedVertex& b, const
   }
 }
 
-// Extents of up to kLanes triangles.
+// Extents of up to kTriangleBlock triangles.
 struct StagedExtents {
-  alignas(64) std::int32_t first[kLanes];
-  alignas(64) std::int32_t last_and_kind[kLanes];
+  alignas(64) std::int32_t first[kTriangleBlock];
+  alignas(64) std::int32_t last_and_kind[kTriangleBlock];
 
   PGNFACE_HD void set(int i, const Corners& corners, std::int32_t width, std::int32_t height) {
     const FixedVertex a = corners.at(0, i), b = corners.at(1, i), c = corners.at(2, i);
@@ -270,7 +270,7 @@ class Queues {
 
   void push(std::int32_t id, std::int32_t kind) {
     ids_[kind][count_[kind]] = id;
-    if (++count_[kind] == kLanes) flush(kind);
+    if (++count_[kind] == kTriangleBlock) flush(kind);
   }
 
   void flush_all() {
@@ -301,7 +301,7 @@ class Queues {
   const std::int32_t* triangles_;
   const Band& band_;
   int count_[kLarge + 1] = {};
-  std::int32_t ids_[kLarge + 1][kLanes];
+  std::int32_t ids_[kLarge + 1][kTriangleBlock];
 };
 
 }  // namespace
@@ -310,8 +310,8 @@ PGNFACE_CLONES void find_extents(const FixedVertex* vertices, const std::int32_t
                                  std::int64_t begin, std::int64_t end, std::int32_t width,
                                  std::int32_t height, Extent* extents, Extent* groups) {
   Corners corners{};
-  for (std::int64_t t = begin; t < end; t += kGroup) {
-    const int count = static_cast<int>(std::min<std::int64_t>(end - t, kGroup));
+  for (std::int64_t t = begin; t < end; t += kTriangleBlock) {
+    const int count = static_cast<int>(std::min<std::int64_t>(end - t, kTriangleBlock));
     for (int i = 0; i < count; i += 4) {
       const std::int32_t* four[4];
       PGNFACE_UNROLL
@@ -330,7 +330,7 @@ PGNFACE_CLONES void find_extents(const FixedVertex* vertices, const std::int32_t
       last_and_kind =
           found.last_and_kind[i] > last_and_kind ? found.last_and_kind[i] : last_and_kind;
     }
-    groups[t / kGroup] = {first, last_and_kind};
+    groups[t / kTriangleBlock] = {first, last_and_kind};
   }
 }
 
@@ -340,10 +340,10 @@ void draw_band(const FixedVertex* vertices, const std::int32_t* triangles, const
     return (extent.first < band.row_end) & (extent.last_and_kind >= band.row_begin * kKinds);
   };
   Queues queues(vertices, triangles, band);
-  for (std::int64_t begin = 0; begin < triangle_count; begin += kGroup) {
-    if (!meets(groups[begin / kGroup])) continue;
-    const std::int64_t end = std::min(begin + kGroup, triangle_count);
-    std::int32_t kept[kGroup];
+  for (std::int64_t begin = 0; begin < triangle_count; begin += kTriangleBlock) {
+    if (!meets(groups[begin / kTriangleBlock])) continue;
+    const std::int64_t end = std::min(begin + kTriangleBlock, triangle_count);
+    std::int32_t kept[kTriangleBlock];
     int count = 0;
     for (std::int64_t t = begin; t < end; ++t) {
       kept[count] = static_cast<std::int32_t>(t);

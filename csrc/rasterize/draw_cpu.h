@@ -32,10 +32,10 @@ constexpr int kTinySide = 4;
 constexpr std::int32_t kSmall = kTinySide * kTinySide, kLarge = kSmall + 1, kKinds = 32;
 
 // Triangles that are skipped together where a band holds none of them.
-constexpr std::int64_t kGroup = 64;
+constexpr std::int64_t kTriangleBlock = 64;
 
-// Extents of triangles [begin, end) in an image, and what holds those of each group. `begin` is a
-// multiple of kGroup.
+// Extents of triangles [begin, end) in an image, and what holds those of each block. `begin` is a
+// multiple of kTriangleBlock.
 void find_extents(const FixedVertex* vertices, const std::int32_t* triangles, std::int64_t begin,
                   std::int64_t end, std::int32_t width, std::int32_t height, Extent* extents,
                   Extent* groups);

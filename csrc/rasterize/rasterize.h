@@ -4,8 +4,9 @@
 //                pixel (row i, column j) has its centre at (j + 0.5, i + 0.5)
 //   triangles    (triangle_count, 3) int32
 //   triangle_ids (batch, height, width) int32, -1 where nothing is drawn
-//   barycentrics (batch, height, width, 2), weights of vertices 0 and 1 of that triangle; 0 if
-//   empty depth        (batch, height, width), +infinity if empty
+//   barycentrics (batch, height, width, 2), weights of vertices 0 and 1 of that triangle; 0 where
+//                nothing is drawn
+//   depth        (batch, height, width), +infinity where nothing is drawn
 //
 // Coverage and depth test: coverage.h; weights: barycentric.h. The nearest triangle wins, at equal
 // depth the one with the lower id. Both windings are drawn. A triangle with a vertex that is not

@@ -28,7 +28,7 @@ struct Scene {
   T* depth;
   std::int64_t vertex_count, triangle_count, height, width;
 
-  std::int64_t groups() const { return (triangle_count + kGroup - 1) / kGroup; }
+  std::int64_t groups() const { return (triangle_count + kTriangleBlock - 1) / kTriangleBlock; }
 
   // Rows [row_begin, row_end) of image n.
   void draw_rows(std::int64_t n, std::int64_t row_begin, std::int64_t row_end,
@@ -130,17 +130,17 @@ void rasterize_backward_cpu(const T* grad_barycentrics, const T* grad_depth, con
                             std::int64_t vertex_count, std::int64_t triangle_count,
                             std::int64_t height, std::int64_t width, const Context& context) {
   require_vertex_indices("rasterize", triangles, triangle_count, vertex_count);
-  scatter_by_rows(grad_vertices, batch, vertex_count * 3, height, context.threads,
-                  [&](std::int64_t n, std::int64_t row_begin, std::int64_t row_end, T* target) {
-                    const T* image_vertices = vertices + n * vertex_count * 3;
-                    for (std::int64_t y = row_begin; y < row_end; ++y) {
-                      const std::int64_t row = (n * height + y) * width;
-                      resolve_row_backward(
-                          grad_barycentrics ? grad_barycentrics + 2 * row : nullptr,
-                          grad_depth ? grad_depth + row : nullptr, image_vertices, triangles,
-                          triangle_count, triangle_ids + row, y, width, target);
-                    }
-                  });
+  scatter_in_bands(grad_vertices, batch, vertex_count * 3, height, context.threads,
+                   [&](std::int64_t n, std::int64_t row_begin, std::int64_t row_end, T* target) {
+                     const T* image_vertices = vertices + n * vertex_count * 3;
+                     for (std::int64_t y = row_begin; y < row_end; ++y) {
+                       const std::int64_t row = (n * height + y) * width;
+                       resolve_row_backward(
+                           grad_barycentrics ? grad_barycentrics + 2 * row : nullptr,
+                           grad_depth ? grad_depth + row : nullptr, image_vertices, triangles,
+                           triangle_count, triangle_ids + row, y, width, target);
+                     }
+                   });
 }
 
 #define PGNFACE_INSTANTIATE(T)                                                                    \

@@ -1,6 +1,6 @@
+#include "common/batch_index.h"
 #include "common/cuda.h"
 #include "common/mesh.h"
-#include "common/pixel.h"
 #include "common/scatter.cuh"
 #include "rasterize/barycentric.h"
 #include "rasterize/coverage.h"
@@ -16,8 +16,7 @@ constexpr std::int64_t kThreadPixels = 32, kWarpPixels = 2048;
 constexpr int kWarpWidth = 8, kWarpHeight = 32 / kWarpWidth;
 constexpr int kTileWidth = 32, kTileHeight = kBlock / kTileWidth;
 constexpr unsigned kQueueBlocks = 528;  // four for each multiprocessor of an H100
-constexpr unsigned kAllLanes = 0xffffffffu;
-constexpr unsigned kMaxGrid = 65535;  // blocks along y and z
+constexpr unsigned kMaxGrid = 65535;    // blocks along y and z
 
 struct Mesh {
   const float* vertices;
@@ -55,12 +54,12 @@ struct Queue {
  private:
   // Places for the lanes that want one, by one addition for all of them.
   static __device__ std::int64_t append(Key* count, bool wanted) {
-    const unsigned wanting = __ballot_sync(kAllLanes, wanted);
+    const unsigned wanting = __ballot_sync(kFullWarp, wanted);
     if (wanting == 0) return 0;
     const int lane = threadIdx.x % 32;
     Key last = 0;
     if (lane == 0) last = atomicAdd(count, Key(__popc(wanting)));
-    return static_cast<std::int64_t>(__shfl_sync(kAllLanes, last, 0)) + 1 +
+    return static_cast<std::int64_t>(__shfl_sync(kFullWarp, last, 0)) + 1 +
            __popc(wanting & ((1u << lane) - 1));
   }
 };
@@ -123,7 +122,7 @@ __device__ void draw_tiny(const Triangle& triangle, const Canvas& canvas, Key* i
 }
 
 // One thread a triangle: most hold no pixel centre and end at their box.
-__global__ void __launch_bounds__(kBlock, 5) draw_kernel(Mesh mesh, Canvas canvas, Queue queue) {
+__global__ void __launch_bounds__(kBlock) draw_kernel(Mesh mesh, Canvas canvas, Queue queue) {
   const std::int64_t stride = std::int64_t(gridDim.x) * kBlock;
   for (std::int64_t n = blockIdx.y; n < mesh.batch; n += gridDim.y) {
     // A warp's lanes stay together, also past the end: they append to the queue together.

@@ -9,8 +9,8 @@
 namespace pgnface {
 namespace {
 
-constexpr int kLanes = 64;   // pixels at a time
-constexpr int kVector = 16;  // loops run over multiples of it
+constexpr int kPixelBlock = 64;  // pixels at a time
+constexpr int kVector = 16;      // loops run over multiples of it
 
 int round_up(int count) { return (count + kVector - 1) / kVector * kVector; }
 
@@ -20,12 +20,12 @@ PGNFACE_HD bool all_equal(const std::int32_t* values, int count) {
   return difference == 0;
 }
 
-// Corners of the triangles at up to kLanes pixels.
+// Corners of the triangles at up to kPixelBlock pixels.
 template <typename T>
 struct PixelCorners {
-  alignas(64) T x[3][kLanes];
-  alignas(64) T y[3][kLanes];
-  alignas(64) T z[3][kLanes];
+  alignas(64) T x[3][kPixelBlock];
+  alignas(64) T y[3][kPixelBlock];
+  alignas(64) T z[3][kPixelBlock];
 
   void set(int lane, const T* vertices, const std::int32_t* triangle) {
     PGNFACE_UNROLL
@@ -56,12 +56,12 @@ struct PixelCorners {
   }
 };
 
-// Weights and depth at kLanes pixels.
+// Weights and depth at kPixelBlock pixels.
 template <typename T>
 struct Resolved {
-  alignas(64) T weight0[kLanes];
-  alignas(64) T weight1[kLanes];
-  alignas(64) T z[kLanes];
+  alignas(64) T weight0[kPixelBlock];
+  alignas(64) T weight1[kPixelBlock];
+  alignas(64) T z[kPixelBlock];
 
   PGNFACE_HD void set(int i, const PixelCorners<T>& corners, T center_x, T center_y) {
     const Barycentric<T> at = corners.at(i, center_x, center_y);
@@ -74,13 +74,13 @@ struct Resolved {
   }
 };
 
-// Gradients of what is seen at kLanes pixels, and then of the corners there.
+// Gradients of what is seen at kPixelBlock pixels, and then of the corners there.
 template <typename T>
 struct PixelGradients {
-  alignas(64) T weight0[kLanes];
-  alignas(64) T weight1[kLanes];
-  alignas(64) T depth[kLanes];
-  alignas(64) T corner[9][kLanes];
+  alignas(64) T weight0[kPixelBlock];
+  alignas(64) T weight1[kPixelBlock];
+  alignas(64) T depth[kPixelBlock];
+  alignas(64) T corner[9][kPixelBlock];
 
   PGNFACE_HD void set(int i, const PixelCorners<T>& corners, T center_x, T center_y) {
     const Barycentric<T> at = corners.at(i, center_x, center_y);
@@ -108,8 +108,8 @@ PGNFACE_CLONES void resolve_row(const T* vertices, const std::int32_t* triangles
   PixelCorners<T> corners;
   Resolved<T> resolved;
   const T center_y = T(y) + T(0.5);
-  for (std::int64_t begin = 0; begin < count; begin += kLanes) {
-    const int pixels = static_cast<int>(std::min<std::int64_t>(count - begin, kLanes));
+  for (std::int64_t begin = 0; begin < count; begin += kPixelBlock) {
+    const int pixels = static_cast<int>(std::min<std::int64_t>(count - begin, kPixelBlock));
     std::int32_t covered = 0;
     for (int i = 0; i < pixels; ++i) {
       const Key key = keys[begin + i];
@@ -160,12 +160,12 @@ PGNFACE_CLONES void resolve_row_backward(const T* grad_barycentrics, const T* gr
                                          std::int64_t y, std::int64_t count, T* grad_vertices) {
   PixelCorners<T> corners;
   PixelGradients<T> grad;
-  alignas(64) T center_x[kLanes];
-  std::int32_t columns[kLanes];
+  alignas(64) T center_x[kPixelBlock];
+  std::int32_t columns[kPixelBlock];
   const T center_y = T(y) + T(0.5);
   for (std::int64_t x = 0; x < count;) {
     int pixels = 0;
-    for (; x < count && pixels < kLanes; ++x) {
+    for (; x < count && pixels < kPixelBlock; ++x) {
       columns[pixels] = static_cast<std::int32_t>(x);
       pixels += ids[x] >= 0 && ids[x] < triangle_count;
     }

@@ -78,21 +78,21 @@ void sample_colors_backward_cpu(const T* grad_colors, const T* image, const T* p
                                 const Context& context) {
   const std::int64_t size = grad_image ? channels * height * width : 0;
   with_channels(channels, [&](auto known) {
-    scatter_by_rows(grad_image, batch, size, count, context.threads,
-                    [&](std::int64_t n, std::int64_t begin, std::int64_t end, T* target) {
-                      const T* own = image + n * channels * height * width;
-                      for_each_tap(points + n * count * stride, begin, end, stride, height, width,
-                                   [&](std::int64_t k, const BilinearTap<T>& tap) {
-                                     const std::int64_t point = n * count + k;
-                                     sample_color_backward<known()>(
-                                         grad_colors + point * channels, own, tap,
-                                         grad_points ? grad_points + point * stride : nullptr,
-                                         channels, height, width, stride,
-                                         [=](std::int64_t offset, T term) {
-                                           if (size > 0) target[offset] += term;
-                                         });
-                                   });
-                    });
+    scatter_in_bands(grad_image, batch, size, count, context.threads,
+                     [&](std::int64_t n, std::int64_t begin, std::int64_t end, T* target) {
+                       const T* own = image + n * channels * height * width;
+                       for_each_tap(points + n * count * stride, begin, end, stride, height, width,
+                                    [&](std::int64_t k, const BilinearTap<T>& tap) {
+                                      const std::int64_t point = n * count + k;
+                                      sample_color_backward<known()>(
+                                          grad_colors + point * channels, own, tap,
+                                          grad_points ? grad_points + point * stride : nullptr,
+                                          channels, height, width, stride,
+                                          [=](std::int64_t offset, T term) {
+                                            if (size > 0) target[offset] += term;
+                                          });
+                                    });
+                     });
   });
 }
 

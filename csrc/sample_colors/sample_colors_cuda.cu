@@ -1,3 +1,4 @@
+#include "common/batch_index.h"
 #include "common/channels.h"
 #include "common/cuda.h"
 #include "common/scatter.cuh"
@@ -12,7 +13,7 @@ __global__ void forward_kernel(const float* image, const float* points, float* c
                                std::int32_t width, std::int64_t count, std::int64_t stride) {
   PGNFACE_GRID_LOOP(i, batch * count) {
     const float* point = points + i * stride;
-    sample_color<kChannels>(image + i / count * channels * height * width,
+    sample_color<kChannels>(image + batch_index(i, count).item * channels * height * width,
                             bilinear_tap(point[0], point[1], height, width), colors + i * channels,
                             channels, height, width);
   }
@@ -27,7 +28,7 @@ struct Backward {
 
   template <typename Add>
   __device__ void operator()(std::int64_t i, const Add& add) const {
-    const std::int64_t offset = i / count * channels * height * width;
+    const std::int64_t offset = batch_index(i, count).item * channels * height * width;
     const float* point = points + i * stride;
     sample_color_backward<kChannels>(
         grad_colors + i * channels, image + offset, bilinear_tap(point[0], point[1], height, width),

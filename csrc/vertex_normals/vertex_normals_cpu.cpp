@@ -64,7 +64,7 @@ void vertex_normals_forward_cpu(const T* vertices, const std::int32_t* triangles
                                 T* normals, T* inverse_lengths, T* /*workspace*/,
                                 std::int64_t batch, std::int64_t count, std::int64_t triangle_count,
                                 const Context& context) {
-  scatter_by_rows(
+  scatter_in_bands(
       normals, batch, 3 * count, triangle_count, context.threads,
       [&](std::int64_t item, std::int64_t begin, std::int64_t end, T* target) {
         static thread_local Scratch<Quad<T>> scratch;
@@ -93,7 +93,7 @@ void vertex_normals_backward_cpu(const T* grad_normals, const T* vertices,
                                  const T* inverse_lengths, T* grad_vertices, T* /*workspace*/,
                                  std::int64_t batch, std::int64_t count,
                                  std::int64_t triangle_count, const Context& context) {
-  scatter_by_rows(
+  scatter_in_bands(
       grad_vertices, batch, 3 * count, triangle_count, context.threads,
       [&](std::int64_t item, std::int64_t begin, std::int64_t end, T* target) {
         static thread_local Scratch<Quad<T>> scratch;

@@ -1,3 +1,4 @@
+#include "common/batch_index.h"
 #include "common/cuda.h"
 #include "vertex_normals/vertex_normals.h"
 
@@ -24,8 +25,8 @@ __global__ void area_normal_kernel(const float* __restrict__ vertices,
                                    float4* __restrict__ area_normals, std::int64_t batch,
                                    std::int64_t count, std::int64_t triangle_count) {
   PGNFACE_GRID_LOOP(i, batch * triangle_count) {
-    const std::int64_t item = i / triangle_count;
-    const Corners corners(vertices + 3 * item * count, triangles, i - item * triangle_count);
+    const auto [item, triangle] = batch_index(i, triangle_count);
+    const Corners corners(vertices + 3 * item * count, triangles, triangle);
     area_normals[i] = pack(area_normal(corners[0], corners[1], corners[2]));
   }
 }
@@ -37,7 +38,7 @@ __global__ void gather_normal_kernel(const float4* __restrict__ area_normals,
                                      float* __restrict__ inverse_lengths, std::int64_t batch,
                                      std::int64_t count, std::int64_t triangle_count) {
   PGNFACE_GRID_LOOP(i, batch * count) {
-    const std::int64_t item = i / count, v = i - item * count;
+    const auto [item, v] = batch_index(i, count);
     const float4* own = area_normals + item * triangle_count;
     float sum[3] = {0, 0, 0};
     for (std::int32_t j = offsets[v]; j < offsets[v + 1]; ++j) {
@@ -65,8 +66,8 @@ __global__ void area_gradient_kernel(const float* __restrict__ grad_sums,
                                      float4* __restrict__ area_gradients, std::int64_t batch,
                                      std::int64_t count, std::int64_t triangle_count) {
   PGNFACE_GRID_LOOP(i, batch * triangle_count) {
-    const std::int64_t item = i / triangle_count;
-    const Corners grads(grad_sums + 3 * item * count, triangles, i - item * triangle_count);
+    const auto [item, triangle] = batch_index(i, triangle_count);
+    const Corners grads(grad_sums + 3 * item * count, triangles, triangle);
     area_gradients[i] = pack(grads[0] + grads[1] + grads[2]);
   }
 }
@@ -79,7 +80,7 @@ __global__ void gather_gradient_kernel(const float* __restrict__ vertices,
                                        float* __restrict__ grad_vertices, std::int64_t batch,
                                        std::int64_t count, std::int64_t triangle_count) {
   PGNFACE_GRID_LOOP(i, batch * count) {
-    const std::int64_t item = i / count, v = i - item * count;
+    const auto [item, v] = batch_index(i, count);
     Vector3<float> total{};
     const float* own = vertices + 3 * item * count;
     for (std::int32_t j = offsets[v]; j < offsets[v + 1]; ++j) {

@@ -1,3 +1,4 @@
+#include "common/batch_index.h"
 #include "common/cuda.h"
 #include "vertex_visibility/vertex_visibility.h"
 
@@ -9,8 +10,8 @@ __global__ void facing_kernel(const float* vertices, const std::int32_t* triangl
                               std::uint8_t* visible, std::int64_t batch, std::int64_t vertex_count,
                               std::int64_t triangle_count) {
   PGNFACE_GRID_LOOP(i, batch * triangle_count) {
-    const std::int64_t n = i / triangle_count;
-    const std::int32_t* triangle = triangles + 3 * (i % triangle_count);
+    const auto [n, id] = batch_index(i, triangle_count);
+    const std::int32_t* triangle = triangles + 3 * id;
     if (!faces_viewer(vertices + n * vertex_count * 3, triangle, vertex_count)) continue;
     for (int k = 0; k < 3; ++k) visible[n * vertex_count + triangle[k]] = 1;
   }
@@ -21,8 +22,9 @@ __global__ void depth_kernel(const float* vertices, const float* depth, std::uin
                              std::int64_t height, std::int64_t width) {
   PGNFACE_GRID_LOOP(i, batch * vertex_count) {
     visible[i] =
-        visible[i] && passes_depth(vertices + 3 * i, depth + i / vertex_count * height * width,
-                                   tolerance, height, width);
+        visible[i] &&
+        passes_depth(vertices + 3 * i, depth + batch_index(i, vertex_count).item * height * width,
+                     tolerance, height, width);
   }
 }
 

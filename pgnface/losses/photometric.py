@@ -77,6 +77,9 @@ def census_loss(
         radius: the window has side ``2 * radius + 1``.
         contrast: differences of intensity well below it count as equal. UnFlow's value is 0.0035;
             a larger one forgives the noise of video frames.
+
+    Raises:
+        ValueError: for an image of neither 1 nor 3 channels.
     """
     weights = census_mask(image, mask, radius)
     distance = census_distance(
@@ -97,4 +100,8 @@ def _grey(image: Tensor) -> Tensor:
     """``(N, H, W)`` of grey or RGB images."""
     if image.shape[1] == 1:
         return image[:, 0]
+    if image.shape[1] != len(_GREY):
+        raise ValueError(
+            f"an image of 1 (grey) or 3 (RGB) channels is expected, got {tuple(image.shape)}"
+        )
     return sum(w * channel for w, channel in zip(_GREY, image.unbind(1), strict=True))

@@ -37,7 +37,8 @@ def census_distance(
 
     Raises:
         ValueError: for a wrong shape, a radius below 1 or a contrast that is not positive.
-        TypeError: for tensors that are not floating point or of different dtypes.
+        TypeError: for tensors that are not floating point or of different dtypes, or a radius that
+            is not an int.
     """
     op = "census_distance"
     require_shape(op, "image", image, "N, H, W")
@@ -45,6 +46,8 @@ def census_distance(
     require_shape(op, "target", target, "N, H, W", **sizes)
     if mask is not None:
         require_shape(op, "mask", mask, "N, H, W", **sizes)
+    if not isinstance(radius, int):
+        raise TypeError(f"{op}: radius must be an int, got {radius!r}")
     if radius < 1:
         raise ValueError(f"{op}: radius must be at least 1, got {radius}")
     if not contrast > 0:

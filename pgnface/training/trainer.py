@@ -33,6 +33,7 @@ from .failure import report_failure
 from .interruption import StopRequest, TrainingInterrupted
 from .loader import BatchSource, StepData, step_loader
 from .logging import RunLog, read_history
+from .meter import StepMeter
 from .objective import Objective
 from .optimizer import build_optimizer
 from .pictures import overlays
@@ -161,10 +162,8 @@ class Trainer:
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
         passes = config.accumulate * world
         indices = range(self.step * passes + rank, config.steps * passes, world)
-        started = self._last_log = time.monotonic()
-        self._sums: dict[str, Tensor] = {}
-        self._counts: dict[str, int] = {}
-        self._last_step, self._data_seconds = self.step, 0.0
+        started = time.monotonic()
+        self._meter = StepMeter(self.step)
         stopped = False
         try:
             with self._stop_request:
@@ -210,7 +209,7 @@ class Trainer:
             self._note_skipped(data.skipped)
             device = self.accelerator.device
             passes.append([batch.to(device, non_blocking=True) for batch in data.batches])
-        self._data_seconds += time.monotonic() - begin
+        self._meter.waited_for_data(time.monotonic() - begin)
         return passes
 
     def _note_skipped(self, new: dict[str, str]) -> None:
@@ -249,9 +248,7 @@ class Trainer:
         self.average.update(self.network)
         self.step += 1
         for losses in [*every_loss, {"gradient_norm": torch.as_tensor(norm)}]:
-            for name, value in losses.items():
-                self._sums[name] = self._sums.get(name, 0) + value
-                self._counts[name] = self._counts.get(name, 0) + 1
+            self._meter.add(losses)
 
     def _require_finite(
         self,
@@ -300,19 +297,17 @@ class Trainer:
             self.accelerator.wait_for_everyone()
 
     def _log_losses(self) -> None:
-        now, steps = time.monotonic(), self.step - self._last_step
-        means = {name: float(value) / self._counts[name] for name, value in self._sums.items()}
-        if steps:
+        interval = self._meter.take(self.step)
+        if interval.steps:
+            norm = interval.means.pop("gradient_norm")
             self.log.training(
                 self.step,
-                {name: value for name, value in means.items() if name != "gradient_norm"},
+                interval.means,
                 lr=self.optimizer.param_groups[0]["lr"],
-                gradient_norm=means["gradient_norm"],
-                seconds_per_step=(now - self._last_log) / steps,
-                data_seconds_per_step=self._data_seconds / steps,
+                gradient_norm=norm,
+                seconds_per_step=interval.seconds_per_step,
+                data_seconds_per_step=interval.data_seconds_per_step,
             )
-        self._sums, self._counts = {}, {}
-        self._last_log, self._last_step, self._data_seconds = now, self.step, 0.0
 
     def _save(self) -> None:
         state = {"best": self.best, "average_updates": self.average.updates}
@@ -355,8 +350,7 @@ class Trainer:
         self.network.train(training)
         if self.results:
             self.log.validation(self.step, self.results)
-        # What was spent here is no part of a step's time.
-        self._last_log += time.monotonic() - begin
+        self._meter.leave_out(time.monotonic() - begin)
 
     def _finish(self) -> None:
         """Leave the averaged weights in the network and write them out."""

@@ -82,6 +82,11 @@ def test_census_takes_grey_images():
     assert losses.census_loss(torch.rand(1, 1, 9, 9), torch.rand(1, 1, 9, 9)) > 0
 
 
+def test_census_needs_grey_or_rgb():
+    with pytest.raises(ValueError, match=r"1 \(grey\) or 3 \(RGB\) channels .* \(1, 2, 9, 9\)"):
+        losses.census_loss(torch.rand(1, 2, 9, 9), torch.rand(1, 2, 9, 9))
+
+
 def test_census_mask_keeps_whole_windows():
     mask = torch.zeros(1, 9, 9)
     mask[:, 2:8, 1:9] = 1

@@ -121,6 +121,8 @@ def test_errors():
         ops.census_distance(image, image, torch.rand(8, 8))
     with pytest.raises(ValueError, match="radius must be at least 1, got 0"):
         ops.census_distance(image, image, radius=0)
+    with pytest.raises(TypeError, match=r"radius must be an int, got 1\.5"):
+        ops.census_distance(image, image, radius=1.5)
     with pytest.raises(ValueError, match="contrast must be positive, got nan"):
         ops.census_distance(image, image, contrast=float("nan"))
     with pytest.raises(TypeError, match="target must be floating point"):
