@@ -97,7 +97,7 @@ def solve_pose(
         tuple(inputs),
         Floor(read + results, operations),
         Floor(2 * read + results, operations + 36 * count * points),
-        {"torch": lambda *points: reference.solve_pose(*points)[:3]},
+        {"torch": torch_peers.solve_pose},
     )
 
 
@@ -232,7 +232,7 @@ def vertex_normals(
         (scene.vertices.requires_grad_(),),
         Floor(2 * scene.vertices.nbytes + topology, operations),
         Floor(3 * scene.vertices.nbytes + topology, 2 * operations),
-        {"torch": lambda vertices: reference.vertex_normals(vertices, adjacency)},
+        {"torch": torch_peers.vertex_normals_on(adjacency)},
     )
 
 
@@ -311,5 +311,5 @@ def census_distance(
         (image.requires_grad_(), target, mask),
         Floor(16 * scene.pixels, 13 * 24 * scene.covered),
         Floor(20 * scene.pixels, 26 * 24 * scene.covered),
-        {"torch": reference.census_distance},
+        {"torch": torch_peers.census_distance},
     )
