@@ -5,26 +5,34 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <type_traits>
 
 namespace pgnface {
 
-// Use as thread_local. At least `size` elements, not set; valid until the next call.
+// Use as thread_local. At least `size` elements, not set, from the start of a cache line on; valid
+// until the next call.
 template <typename T>
 class Scratch {
+  static_assert(std::is_trivial_v<T>);
+
  public:
   T* reserve(std::int64_t size) {
-    if (size > size_) {
+    const std::size_t lines = (size * sizeof(T) + sizeof(Line) - 1) / sizeof(Line);
+    if (lines > size_) {
       size_ = 0;  // should the new memory not be had
-      data_.reset();
-      data_.reset(new T[static_cast<std::size_t>(size)]);
-      size_ = size;
+      lines_.reset();
+      lines_.reset(new Line[lines]);
+      size_ = lines;
     }
-    return data_.get();
+    return reinterpret_cast<T*>(lines_.get());
   }
 
  private:
-  std::unique_ptr<T[]> data_;
-  std::int64_t size_ = 0;
+  struct alignas(64) Line {
+    unsigned char bytes[64];
+  };
+  std::unique_ptr<Line[]> lines_;
+  std::size_t size_ = 0;
 };
 
 }  // namespace pgnface

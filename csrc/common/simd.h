@@ -27,6 +27,12 @@
 
 namespace pgnface {
 
+// The least multiple of `step` that is not below `size`.
+template <typename I>
+constexpr I round_up(I size, int step) {
+  return (size + step - 1) / step * step;
+}
+
 // A vector register of kBytes, which may be read from and written to any array of T.
 template <typename T, int kBytes>
 using VectorOf __attribute__((vector_size(kBytes), aligned(sizeof(T)), may_alias)) = T;

@@ -80,6 +80,22 @@ PGNFACE_HD bool invert_pose(T scale, const T* rotation, T* inverse) {
   return true;
 }
 
+// Posed vertices of an item, spread evenly, of which one must keep the shape's digits.
+constexpr int kSamples = 32;
+
+// Whether posed - translation has the digits of the shape: where the translation is larger by far,
+// they are lost to the rounding of their sum.
+template <typename T>
+PGNFACE_HD bool keeps_digits(const T* posed, const T* translation) {
+  T shape = 0, moved = 0;
+  for (int k = 0; k < 3; ++k) {
+    const T difference = posed[k] - translation[k];
+    shape += difference * difference;
+    moved += translation[k] * translation[k];
+  }
+  return moved <= T(1e4) * shape;  // at most two digits
+}
+
 // Sums of grad (outer) shape from those of grad (outer) (posed - translation), in place.
 template <typename T>
 PGNFACE_HD void sums_by_shape(const T* inverse, T* sums) {
@@ -98,8 +114,8 @@ void evaluate_morphable_forward_cpu(const T* mean, const B* basis, const T* coef
                                     std::int64_t count, const Context& context);
 
 // `output` is what the forward pass gave, null where scale is: the pose's gradients need the shape,
-// which is recovered from it rather than evaluated again. A pose that has no inverse has its shape
-// evaluated.
+// which is recovered from it rather than evaluated again. An item whose pose has no inverse, or
+// whose translation is a hundred times the size of its posed shape, has its shape evaluated.
 // grad_mean, grad_basis (both must come zeroed) and grad_coefficients may be null; the pose's
 // gradients are null exactly when scale and rotation are. `partial` is scratch of (chunks, batch,
 // count + 12) elements, with chunks = ceil(vertices / chunk).

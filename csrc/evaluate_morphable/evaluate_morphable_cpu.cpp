@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "common/parallel.h"
+#include "common/scratch.h"
 #include "common/simd.h"
 #include "evaluate_morphable/evaluate_morphable.h"
 #include "evaluate_morphable/panels_cpu.h"
@@ -12,36 +13,16 @@ namespace {
 constexpr std::int64_t kVertices = 256;   // that a thread works on at a time
 constexpr std::int64_t kStreamed = 1024;  // the same, for a single item
 
-std::int64_t round_up(std::int64_t size, std::int64_t step) {
-  return (size + step - 1) / step * step;
-}
-
-// Memory that begins at a cache line.
-template <typename T>
-class Lines {
- public:
-  T* resize(std::int64_t size) {
-    const std::size_t lines = (size * sizeof(T) + sizeof(Line) - 1) / sizeof(Line);
-    if (lines_.size() < lines) lines_.resize(lines);
-    return lines_.data()->values;
-  }
-
- private:
-  struct alignas(64) Line {
-    T values[64 / sizeof(T)];
-  };
-  std::vector<Line> lines_;
-};
-
 // The batch in groups of kGroup items, the last padded with zeros, items side by side.
 template <typename T>
 struct Groups {
   Groups(const T* coefficients, const T* scale, const T* rotation, const T* translation,
          std::int64_t batch, std::int64_t count)
       : batch(batch), count(count), size((batch + kGroup<T> - 1) / kGroup<T>) {
-    factors = factor_lines.resize(size * count * kGroup<T>);
-    poses = pose_lines.resize(size * 12 * kGroup<T>);
-    recovered.assign(size, scale != nullptr);
+    factors = factor_scratch.reserve(size * count * kGroup<T>);
+    poses = pose_scratch.reserve(size * 12 * kGroup<T>);
+    std::fill(factors, factors + size * count * kGroup<T>, T(0));
+    std::fill(poses, poses + size * 12 * kGroup<T>, T(0));
     for (std::int64_t n = 0; n < batch; ++n) {
       const std::int64_t group = n / kGroup<T>, lane = n % kGroup<T>;
       for (std::int64_t p = 0; p < count; ++p) {
@@ -51,8 +32,6 @@ struct Groups {
       T* pose = poses + group * 12 * kGroup<T> + lane;
       for (int i = 0; i < 9; ++i) pose[i * kGroup<T>] = scale[n] * rotation[9 * n + i];
       for (int i = 0; i < 3; ++i) pose[(9 + i) * kGroup<T>] = translation[3 * n + i];
-      T inverse[9];
-      if (!invert_pose(scale[n], rotation + 9 * n, inverse)) recovered[group] = false;
     }
   }
 
@@ -63,9 +42,23 @@ struct Groups {
   const T* poses_of(std::int64_t group) const { return poses + group * 12 * kGroup<T>; }
 
   std::int64_t batch, count, size;
-  T *factors, *poses;           // (size, count, kGroup), (size, 12, kGroup): matrix, translation
-  std::vector<char> recovered;  // whether the shapes of a group follow from its posed vertices
-  Lines<T> factor_lines, pose_lines;
+  T *factors, *poses;  // (size, count, kGroup), (size, 12, kGroup): matrix, translation
+  Scratch<T> factor_scratch, pose_scratch;
+};
+
+// How to recover an item's shape from its posed vertices, where that is possible.
+template <typename T>
+struct Recovery {
+  Recovery(const T* posed, std::int64_t vertices, T scale, const T* rotation,
+           const T* translation) {
+    if (!invert_pose(scale, rotation, inverse)) return;
+    for (int i = 0; vertices > 0 && i < kSamples && !possible; ++i) {
+      possible = keeps_digits(posed + i * vertices / kSamples * 3, translation);
+    }
+  }
+
+  bool possible = false;
+  T inverse[9];
 };
 
 // Asks for the columns of a panel, to be read (0) or written (1): the processor does not fetch
@@ -216,8 +209,8 @@ void evaluate_morphable_forward_cpu(const T* mean, const B* basis, const T* coef
   const Panels<T>& with = panels<T>();
   const Groups<T> groups(coefficients, scale, rotation, translation, batch, count);
   parallel_for(vertices, kVertices, context.threads, [&](std::int64_t first, std::int64_t last) {
-    thread_local Lines<T> scratch;
-    T* panel = scratch.resize((count + kG) * kP);
+    thread_local Scratch<T> scratch;
+    T* panel = scratch.reserve((count + kG) * kP);
     T* shapes = panel + count * kP;
     for (std::int64_t begin = 3 * first; begin < 3 * last; begin += kP) {
       const std::int64_t size = std::min(kP, 3 * last - begin);
@@ -257,6 +250,11 @@ void evaluate_morphable_backward_cpu(const T* grad, const T* mean, const B* basi
   const std::int64_t chunks = (vertices + chunk - 1) / chunk, group_sums = (rows + kPoseSums) * kG;
   const Panels<T>& with = panels<T>();
   const Groups<T> groups(coefficients, scale, rotation, translation, batch, count);
+  std::vector<Recovery<T>> recoveries;
+  for (std::int64_t n = 0; scale && n < batch; ++n) {
+    recoveries.emplace_back(output + n * row, vertices, scale[n], rotation + 9 * n,
+                            translation + 3 * n);
+  }
 
   const auto single_item = [&](std::int64_t first, std::int64_t last) {
     T* sums = partial + first / chunk * sums_row;
@@ -298,9 +296,29 @@ void evaluate_morphable_backward_cpu(const T* grad, const T* mean, const B* basi
     }
   };
 
+  // [coordinate][item] of one panel: the shapes, or the posed vertices less the translation.
+  const auto load_shapes = [&](const T* panel, std::int64_t group, std::int64_t begin,
+                               std::int64_t size, T* room, T* shapes) {
+    const std::int64_t items = groups.items(group), lanes = round_up(items, 64 / sizeof(T));
+    const Recovery<T>* recovery = recoveries.data() + group * kG;
+    load_items(with, output + group * kG * row + begin, row, items, lanes, size, room, shapes);
+    with.subtract_translations(groups.poses_of(group) + 9 * kG, lanes, shapes);
+    const auto evaluated = [](const Recovery<T>& item) { return !item.possible; };
+    if (std::none_of(recovery, recovery + items, evaluated)) return;
+    for (std::int64_t j = 0; j < kP; ++j) {
+      std::fill(room + j * kG, room + j * kG + lanes, j < size ? mean[begin + j] : T(0));
+    }
+    with.add_products(groups.factors_of(group), kG, panel, kP, count, room, kG, kP, lanes);
+    for (std::int64_t i = 0; i < items; ++i) {
+      for (std::int64_t j = 0; evaluated(recovery[i]) && j < kP; ++j) {
+        shapes[j * kG + i] = room[j * kG + i];
+      }
+    }
+  };
+
   const auto whole_batch = [&](std::int64_t first, std::int64_t last) {
-    thread_local Lines<T> scratch;
-    T* panel = scratch.resize(2 * rows * kP + 3 * kG * kP + groups.size * group_sums + rows * kG);
+    thread_local Scratch<T> scratch;
+    T* panel = scratch.reserve(2 * rows * kP + 3 * kG * kP + groups.size * group_sums + rows * kG);
     T *products = panel + rows * kP, *room = products + rows * kP, *shapes = room + kG * kP;
     T *grads = shapes + kG * kP, *sums = grads + kG * kP,
       *factors = sums + groups.size * group_sums;
@@ -314,17 +332,10 @@ void evaluate_morphable_backward_cpu(const T* grad, const T* mean, const B* basi
         const std::int64_t offset = group * kG * row + begin;
         T* group_sum = sums + group * group_sums;
         load_items(with, grad + offset, row, items, lanes, size, room, grads);
-        if (scale && groups.recovered[group]) {
-          load_items(with, output + offset, row, items, lanes, size, room, shapes);
-          with.subtract_translations(groups.poses_of(group) + 9 * kG, lanes, shapes);
-        } else if (scale) {
-          for (std::int64_t j = 0; j < kP; ++j) {
-            const T start = j < size ? mean[begin + j] : T(0);
-            std::fill(shapes + j * kG, shapes + j * kG + lanes, start);
-          }
-          with.add_products(groups.factors_of(group), kG, panel, kP, count, shapes, kG, kP, lanes);
+        if (scale) {
+          load_shapes(panel, group, begin, size, room, shapes);
+          with.unpose(shapes, groups.poses_of(group), lanes, grads, group_sum + rows * kG);
         }
-        if (scale) with.unpose(shapes, groups.poses_of(group), lanes, grads, group_sum + rows * kG);
         if (grad_coefficients) {
           with.add_products_of_panels(grads, kG, panel, 1, kP, group_sum, kG, rows, lanes);
         }
@@ -342,7 +353,8 @@ void evaluate_morphable_backward_cpu(const T* grad, const T* mean, const B* basi
     }
   };
 
-  const bool streamed = batch == 1 && !grad_mean && !grad_basis && (!scale || groups.recovered[0]);
+  const bool streamed =
+      batch == 1 && !grad_mean && !grad_basis && (!scale || recoveries[0].possible);
   parallel_for(vertices, chunk, context.threads, [&](std::int64_t first, std::int64_t last) {
     streamed ? single_item(first, last) : whole_batch(first, last);
   });
@@ -361,10 +373,7 @@ void evaluate_morphable_backward_cpu(const T* grad, const T* mean, const B* basi
       }
       if (!scale) continue;
       T* sums = totals.data() + count;
-      T inverse[9];
-      if (groups.recovered[n / kG] && invert_pose(scale[n], rotation + 9 * n, inverse)) {
-        sums_by_shape(inverse, sums);
-      }
+      if (recoveries[n].possible) sums_by_shape(recoveries[n].inverse, sums);
       pose_gradients(sums, scale[n], rotation + 9 * n, grad_scale + n, grad_rotation + 9 * n,
                      grad_translation + 3 * n);
     }

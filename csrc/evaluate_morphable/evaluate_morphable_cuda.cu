@@ -218,13 +218,16 @@ __global__ void __launch_bounds__(32)
   const std::int64_t which = blockIdx.x / sizes.batch, n = blockIdx.x % sizes.batch;
   const std::int64_t last = min((which + 1) * chunk, sizes.vertices);
   float inverse[9], sums[kPoseSums] = {};
-  const bool recovered = invert_pose(poses.scale[n], poses.rotation + 9 * n, inverse);
+  const float* posed = output + n * sizes.row();
+  const float* sample = posed + threadIdx.x * sizes.vertices / kSamples * 3;
+  const bool sampled = keeps_digits(sample, poses.translation + 3 * n);
+  const bool recovered = __ballot_sync(0xffffffffu, sampled) != 0 &&
+                         invert_pose(poses.scale[n], poses.rotation + 9 * n, inverse);
   for (std::int64_t v = which * chunk + threadIdx.x; v < last; v += 32) {
     const float* g = grad + n * sizes.row() + 3 * v;
     float x[3];
     for (int k = 0; k < 3; ++k) {
-      x[k] = recovered ? output[n * sizes.row() + 3 * v + k] - poses.translation[3 * n + k]
-                       : mean[3 * v + k];
+      x[k] = recovered ? posed[3 * v + k] - poses.translation[3 * n + k] : mean[3 * v + k];
     }
     for (std::int64_t p = 0; !recovered && p < sizes.count; ++p) {
       const float factor = coefficients[n * sizes.count + p];
@@ -244,8 +247,11 @@ __global__ void __launch_bounds__(32)
     for (int lanes = 16; lanes > 0; lanes /= 2) {
       sums[i] += __shfl_xor_sync(0xffffffffu, sums[i], lanes);
     }
-    if (threadIdx.x == 0) out[i] = sums[i];
   }
+  if (threadIdx.x > 0) return;
+  if (recovered) sums_by_shape(inverse, sums);
+#pragma unroll
+  for (int i = 0; i < kPoseSums; ++i) out[i] = sums[i];
 }
 
 // Adds the chunks in order: blockIdx.x is an item, a thread has one of its sums.
@@ -270,8 +276,6 @@ __global__ void __launch_bounds__(kReduced)
   }
   __syncthreads();
   if (poses.scale && threadIdx.x == 0) {
-    float inverse[9];
-    if (invert_pose(poses.scale[n], poses.rotation + 9 * n, inverse)) sums_by_shape(inverse, pose);
     pose_gradients(pose, poses.scale[n], poses.rotation + 9 * n, grad_scale + n,
                    grad_rotation + 9 * n, grad_translation + 3 * n);
   }

@@ -53,8 +53,6 @@ struct Corners {
   }
 };
 
-int round_up(int count) { return (count + kVector - 1) / kVector * kVector; }
-
 // Edge functions of up to kTriangleBlock triangles at the first pixel of their boxes.
 struct StagedEdges {
   alignas(64) std::int32_t id[kTriangleBlock];
@@ -92,7 +90,7 @@ struct StagedEdges {
   // The triangles of a list, of which there is at least one. Returns the lanes in use.
   PGNFACE_HD int stage(const FixedVertex* vertices, const std::int32_t* triangles,
                        const std::int32_t* ids, int count, const Band& band) {
-    const int lanes = round_up(count);
+    const int lanes = round_up(count, kVector);
     for (int i = 0; i < lanes; ++i) id[i] = ids[std::min(i, count - 1)];
     Corners corners;
     for (int i = 0; i < lanes; i += 4) {
@@ -318,7 +316,7 @@ PGNFACE_CLONES void find_extents(const FixedVertex* vertices, const std::int32_t
       for (int j = 0; j < 4; ++j) four[j] = triangles + 3 * (t + std::min(i + j, count - 1));
       corners.set<false>(i, vertices, four);
     }
-    const int lanes = round_up(count);
+    const int lanes = round_up(count, kVector);
     StagedExtents found;
 #pragma omp simd
     for (int i = 0; i < lanes; ++i) found.set(i, corners, width, height);

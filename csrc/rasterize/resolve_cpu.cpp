@@ -12,8 +12,6 @@ namespace {
 constexpr int kPixelBlock = 64;  // pixels at a time
 constexpr int kVector = 16;      // loops run over multiples of it
 
-int round_up(int count) { return (count + kVector - 1) / kVector * kVector; }
-
 PGNFACE_HD bool all_equal(const std::int32_t* values, int count) {
   std::int32_t difference = 0;
   for (int i = 1; i < count; ++i) difference |= values[i] ^ values[0];
@@ -121,7 +119,7 @@ PGNFACE_CLONES void resolve_row(const T* vertices, const std::int32_t* triangles
       std::fill_n(depth + begin, pixels, std::numeric_limits<T>::infinity());
       continue;
     }
-    const int lanes = round_up(pixels);
+    const int lanes = round_up(pixels, kVector);
     for (int first = 0; first < lanes; first += kVector) {
       const std::int32_t* group = ids + begin + first;
       const int last = std::min(pixels - first, kVector);
@@ -169,7 +167,7 @@ PGNFACE_CLONES void resolve_row_backward(const T* grad_barycentrics, const T* gr
       columns[pixels] = static_cast<std::int32_t>(x);
       pixels += ids[x] >= 0 && ids[x] < triangle_count;
     }
-    const int lanes = round_up(pixels);
+    const int lanes = round_up(pixels, kVector);
     for (int i = 0; i < pixels; ++i) {
       const std::int64_t column = columns[i];
       corners.set(i, vertices, triangles + 3 * std::int64_t(ids[column]));

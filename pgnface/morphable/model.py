@@ -161,7 +161,8 @@ class MorphableModel(nn.Module):
 
         Little more than half the memory and, for small batches, half the time. :meth:`vertices` is
         off by less than 0.001 mm for identities up to 3 and expressions up to 1; landmarks are as
-        exact as before. The digest stays: coefficients mean what they meant.
+        exact as before. The digest stays: coefficients mean what they meant. Such a model cannot be
+        saved, since its exact numbers are gone.
         """
         if self.quantized is None:
             self._digest = self.digest

@@ -65,7 +65,16 @@ def from_arrays(arrays: Mapping[str, np.ndarray], name: str) -> MorphableModel:
 
 
 def save_model(model: MorphableModel, path: str | Path) -> None:
-    """Write a dense float32 file that :func:`pgnface.morphable.load_model` reads back exactly."""
+    """Write a dense float32 file that :func:`pgnface.morphable.load_model` reads back exactly.
+
+    Raises:
+        ValueError: for a model with a 16-bit basis, whose exact numbers are gone.
+    """
+    if model.quantized is not None:
+        raise ValueError(
+            "save_model: expected a model with its basis in float32, got one in 16 bits; "
+            "save it before quantize_basis()"
+        )
     arrays = {key: getattr(model, key).detach().cpu().numpy() for key in (*REQUIRED, "regions")}
     np.savez_compressed(
         path,

@@ -43,8 +43,10 @@ class QuantizedBasis(NamedTuple):
 
     def check(self, op: str, device: torch.device) -> None:
         """Raise TypeError or ValueError where the parts do not fit together."""
-        if self.values.dtype != torch.int16:
-            raise TypeError(f"{op}: a quantized basis must be int16, got {self.values.dtype}")
+        for name, dtype in (("values", torch.int16), ("repeated", torch.int64)):
+            actual = getattr(self, name).dtype
+            if actual != dtype:
+                raise TypeError(f"{op}: basis.{name} must be {dtype}, got {actual}")
         require_shape(op, "basis.steps", self.steps, "Q", Q=self.values.shape[0])
         require_shape(op, "basis.repeated", self.repeated, "R")
         for name, tensor in self._asdict().items():
@@ -65,13 +67,14 @@ def quantize_basis(
         basis: ``(P, V, 3)``, finite.
         reach: magnitude that coefficients have at most; one number, or ``(P,)``.
         error: the root-mean-square error of a coordinate, in the unit of the basis, that is allowed
-            with all coefficients that large. With coefficients spread evenly below, the largest
-            error of 100,000 coordinates is two to three times that: less than 0.001 mm with the
-            default and a basis in millimetres.
+            with all coefficients that large; above 0. With coefficients spread evenly below, the
+            largest error of 100,000 coordinates is two to three times that: less than 0.001 mm with
+            the default and a basis in millimetres.
 
     Raises:
         TypeError: for a basis that is not floating point.
-        ValueError: for a wrong shape, or a basis that is not finite or asks for gradients.
+        ValueError: for a wrong shape, a basis that is not finite or asks for gradients, a negative
+            reach, or an error that is not above 0.
     """
     op = "quantize_basis"
     require_shape(op, "basis", basis, "P, V, 3")
@@ -79,6 +82,13 @@ def quantize_basis(
         raise TypeError(f"{op}: basis must be floating point, got {basis.dtype}")
     if basis.requires_grad:
         raise ValueError(f"{op}: basis asks for gradients, which integers have not; detach it")
+    reach = torch.as_tensor(reach, device=basis.device)
+    if reach.dim() > 0:
+        require_shape(op, "reach", reach, "P", P=len(basis))
+    if not bool((reach >= 0).all()):
+        raise ValueError(f"{op}: reach must be 0 or more, got {reach.min():g}")
+    if not error > 0:
+        raise ValueError(f"{op}: error must be above 0, got {error:g}")
     if basis.numel() == 0:
         steps = basis.new_zeros(len(basis))
         return QuantizedBasis(basis.to(torch.int16), steps, steps.new_zeros(0, dtype=torch.int64))

@@ -197,7 +197,7 @@ def test_quantized_basis(model):
     torch.testing.assert_close(model.basis, basis, atol=1e-3, rtol=0)
 
 
-def test_quantized_basis_survives_copies_and_dtypes(model, tmp_path):
+def test_quantized_basis_survives_copies_and_dtypes(model):
     identity, pose = torch.randn(2, 4), random_pose(2)
     expected = model.quantize_basis().vertices(identity, pose=pose)
     copied = copy.deepcopy(model).double()
@@ -208,8 +208,15 @@ def test_quantized_basis_survives_copies_and_dtypes(model, tmp_path):
     )
     halved = copy.deepcopy(model).half().vertices(identity, pose=pose)
     assert (halved - expected).abs().max() < 0.2  # half precision of a mean of 100 mm
+
+
+def test_a_file_never_holds_rounded_numbers(model, tmp_path):
     save_model(model, tmp_path / "model.npz")
-    assert torch.equal(load_model(tmp_path / "model.npz").basis, model.basis)
+    model.quantize_basis()
+    with pytest.raises(ValueError, match=r"save_model: expected .* float32, got one in 16 bits"):
+        save_model(model, tmp_path / "rounded.npz")
+    assert not (tmp_path / "rounded.npz").exists()
+    assert load_model(tmp_path / "model.npz").quantize_basis().digest == model.digest
 
 
 def test_gradients_with_a_quantized_basis(model):

@@ -82,6 +82,31 @@ def test_poses_without_an_inverse_have_gradients(batch, singular):
     contract.assert_matches_twin(ops.evaluate_morphable, reference.evaluate_morphable, inputs)
 
 
+@pytest.mark.parametrize("batch", [1, 3, 40])
+def test_pose_gradients_keep_their_digits_far_from_the_origin(batch):
+    inputs = make_inputs(batch, vertices=50, constant=("mean", "basis"))
+    with torch.no_grad():
+        inputs[-1][batch // 2] *= 1e4
+    _, expected = contract.run_with_gradients(reference.evaluate_morphable, inputs)
+    actual = contract.run_with_gradients(
+        ops.evaluate_morphable, contract.cast(inputs, torch.float32)
+    )[1]
+    for a, e in zip(actual, expected, strict=True):
+        error = (a - e).abs().max() / e.abs().max()
+        assert error < 3e-6
+
+
+def test_poses_do_not_change_how_others_in_the_batch_are_computed():
+    inputs = [t.detach().float() for t in make_inputs(batch=5)]
+    inputs[3:] = [t.requires_grad_() for t in inputs[3:]]
+    expected = contract.run_with_gradients(ops.evaluate_morphable, inputs)[1]
+    with torch.no_grad():
+        inputs[3][1], inputs[5][2] = 0, 1e6
+    actual = contract.run_with_gradients(ops.evaluate_morphable, inputs)[1]
+    for a, e in zip(actual, expected, strict=True):
+        assert torch.equal(a[[0, 3, 4]], e[[0, 3, 4]])
+
+
 def test_rotation_may_be_any_matrix():
     inputs = make_inputs(constant=("mean", "basis"))
     generator = torch.Generator().manual_seed(4)
@@ -254,12 +279,30 @@ def test_wrong_quantized_basis():
         ops.quantize_basis(quantized.values)
     with pytest.raises(TypeError, match=r"basis must be floating point, got torch\.int16"):
         ops.evaluate_morphable(mean, quantized.values, coefficients)
-    with pytest.raises(TypeError, match=r"quantized basis must be int16, got torch\.float64"):
+    with pytest.raises(TypeError, match=r"basis\.values must be torch\.int16, got .*float64"):
         ops.evaluate_morphable(mean, quantized._replace(values=basis), coefficients)
     with pytest.raises(ValueError, match=r"basis\.steps must have shape \(Q\)"):
         ops.evaluate_morphable(mean, quantized._replace(steps=quantized.steps[1:]), coefficients)
+    with pytest.raises(TypeError, match=r"basis\.repeated must be torch\.int64, got .*int32"):
+        repeated = quantized.repeated.int()
+        ops.evaluate_morphable(mean, quantized._replace(repeated=repeated), coefficients)
     with pytest.raises(ValueError, match=r"coefficients must have shape \(N, P\) with P=5"):
         ops.evaluate_morphable(mean, quantized, coefficients[:, 1:])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"error": 0.0}, "error must be above 0, got 0"),
+        ({"error": float("nan")}, "error must be above 0, got nan"),
+        ({"reach": torch.ones(4)}, r"reach must have shape \(P\) with P=5, got \(4,\)"),
+        ({"reach": torch.ones(5, 1)}, r"reach must have shape \(P\) with P=5, got \(5, 1\)"),
+        ({"reach": -1.0}, "reach must be 0 or more, got -1"),
+    ],
+)
+def test_wrong_options_of_quantizing(options, message):
+    with pytest.raises(ValueError, match="quantize_basis: " + message):
+        ops.quantize_basis(torch.ones(5, 7, 3), **options)
 
 
 shapes = st.lists(st.integers(0, 4), min_size=1, max_size=4)
