@@ -13,24 +13,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .model import MorphableModel, array_digest
+from pgnface.morphable.model import MorphableModel, array_digest
+
+from .contents import require_keys
 
 FORMAT = "pgnface-model-1"
 REQUIRED = ("mean", "identity_basis", "expression_basis", "triangles", "uv", "landmarks")
 _OPERATOR = ("operator_data", "operator_indices", "operator_indptr")
 
 
-def is_own_format(arrays: Mapping[str, np.ndarray]) -> bool:
-    """Whether the arrays of an npz file are of this format."""
+def matches(arrays: Mapping[str, np.ndarray], path: Path) -> bool:
+    """Whether the arrays of a file are of this format."""
     return "format" in arrays and str(arrays["format"]) == FORMAT
 
 
-def from_arrays(arrays: Mapping[str, np.ndarray], name: str) -> MorphableModel:
-    """The model that a file's arrays describe.
-
-    Args:
-        arrays: the contents of the npz file.
-        name: used when the file holds no name.
+def read(arrays: Mapping[str, np.ndarray], path: Path) -> MorphableModel:
+    """The model that a file's arrays describe; named as the file when they hold no name.
 
     Raises:
         KeyError: for a missing key.
@@ -55,7 +53,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray], name: str) -> MorphableModel:
         integer_tensor(arrays["triangles"]),
         torch.from_numpy(np.asarray(arrays["uv"], np.float32)),
         integer_tensor(arrays["landmarks"]),
-        name=str(arrays.get("name", name)),
+        name=str(arrays.get("name", path.stem)),
         expression_names=None if names is None else [str(n) for n in names],
         license=str(arrays.get("license", "")),
         regions=None if regions is None else integer_tensor(regions),
@@ -85,13 +83,6 @@ def save_model(model: MorphableModel, path: str | Path) -> None:
         region_names=np.array(model.region_names, dtype=np.str_),
         **arrays,
     )
-
-
-def require_keys(arrays: Mapping[str, np.ndarray], keys: tuple[str, ...]) -> None:
-    """Raise KeyError naming the keys that are missing."""
-    missing = [key for key in keys if key not in arrays]
-    if missing:
-        raise KeyError(f"missing {', '.join(missing)}; found {', '.join(sorted(arrays)) or 'none'}")
 
 
 def integer_tensor(array: np.ndarray) -> torch.Tensor:

@@ -5,23 +5,26 @@ Face Attributes, CVPR 2020): centimetres, v up, ``landmarks68``.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from .model import MorphableModel
-from .npz import integer_tensor, require_keys
+from pgnface.morphable.model import MorphableModel
+
+from .contents import require_keys
+from .npz import integer_tensor
 
 REQUIRED = ("mean", "identity_basis", "expression_basis", "triangles", "uv", "landmarks68")
 _MM_PER_CM = 10.0
 
 
-def is_ict_format(arrays: Mapping[str, np.ndarray]) -> bool:
-    """Whether the arrays of an npz file are of this format."""
+def matches(arrays: Mapping[str, np.ndarray], path: Path) -> bool:
+    """Whether the arrays of a file are of this format."""
     return "format" not in arrays and "landmarks68" in arrays
 
 
-def from_arrays(arrays: Mapping[str, np.ndarray], name: str) -> MorphableModel:
+def read(arrays: Mapping[str, np.ndarray], path: Path) -> MorphableModel:
     """The model that a file's arrays describe, in millimetres and with v down.
 
     Raises:
@@ -42,7 +45,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray], name: str) -> MorphableModel:
         integer_tensor(arrays["triangles"]),
         torch.cat((uv[..., :1], 1 - uv[..., 1:]), dim=-1),
         integer_tensor(arrays["landmarks68"]),
-        name=name,
+        name=path.stem,
         expression_names=None if names is None else [str(n) for n in names],
         license="ICT-FaceKit, MIT licence, (c) 2020 USC Institute for Creative Technologies",
     )
