@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import torch
 
 from pgnface.bench import clock, machine
 from pgnface.bench.case import Case
+from pgnface.bench.inputs import Scene
 from pgnface.bench.meshes import SIZES
 
 from . import peers
@@ -44,9 +46,12 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    # Short rounds suffice for medians; both can be given on the command line.
-    config.option.benchmark_max_time = min(float(config.option.benchmark_max_time), 0.5)
-    config.option.benchmark_columns = ["median", "iqr", "rounds"]
+    # What suffices for medians, where the command line says nothing else.
+    given = {str(argument).partition("=")[0] for argument in config.invocation_params.args}
+    if "--benchmark-max-time" not in given:
+        config.option.benchmark_max_time = 0.5
+    if "--benchmark-columns" not in given:
+        config.option.benchmark_columns = ["median", "iqr", "rounds"]
 
 
 def pytest_generate_tests(metafunc):
@@ -68,6 +73,8 @@ def places_of(config) -> list[Place]:
 
 def pytest_benchmark_update_machine_info(config, machine_info):
     machine_info.update(machine.describe())
+    machine_info.update(peers.versions())
+    machine_info["command"] = shlex.join(["pytest", *map(str, config.invocation_params.args)])
     if not config.getoption("benchmark_json"):
         return
     limits = machine_info["limits"] = {}
@@ -99,6 +106,12 @@ def model(mesh) -> str:
     if not path.exists():
         pytest.skip("needs the data kit beside the repository")
     return str(path)
+
+
+@pytest.fixture
+def scene(place, mesh, model, batch, size) -> Scene:
+    """Faces in front of pictures."""
+    return Scene(mesh, batch, size, place.device, model)
 
 
 @pytest.fixture(autouse=True)

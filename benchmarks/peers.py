@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,16 @@ from torch import Tensor
 from pgnface.bench.case import Case
 
 KIT = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def versions() -> dict[str, str]:
+    """Of the peers that are installed."""
+    packages = {"roma": "roma", "pytorch3d": "pytorch3d", "nvdiffrast": "diffrp-nvdiffrast"}
+    found = {}
+    for name, package in packages.items():
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(package)
+    return found
 
 
 def find(name: str, case: Case) -> Callable:

@@ -7,19 +7,16 @@ from .axes import IMPLEMENTATIONS, PASSES
 
 @PASSES
 @IMPLEMENTATIONS("torch")
-def test_vertex_normals(compare, place, mesh, model, batch, implementation, backward):
-    case = cases.vertex_normals(mesh, batch, device=place.device, model=model)
-    compare(case, implementation, backward)
+def test_vertex_normals(compare, scene, implementation, backward):
+    compare(cases.vertex_normals(scene), implementation, backward)
 
 
 @IMPLEMENTATIONS("torch")
-def test_vertex_visibility(compare, place, mesh, model, batch, size, implementation):
-    case = cases.vertex_visibility(mesh, batch, size, device=place.device, model=model)
-    compare(case, implementation)
+def test_vertex_visibility(compare, scene, implementation):
+    compare(cases.vertex_visibility(scene), implementation)
 
 
 @PASSES
 @IMPLEMENTATIONS("torch")
-def test_sample_colors(compare, place, mesh, model, batch, size, implementation, backward):
-    case = cases.sample_colors(mesh, batch, size, device=place.device, model=model)
-    compare(case, implementation, backward)
+def test_sample_colors(compare, scene, implementation, backward):
+    compare(cases.sample_colors(scene), implementation, backward)

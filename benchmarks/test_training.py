@@ -21,15 +21,14 @@ def test_multiframe_loss(compare, place, mesh, model, batch, size, backward):
 
 @PASSES
 @IMPLEMENTATIONS("torch")
-def test_census_distance(compare, place, mesh, model, batch, size, implementation, backward):
-    case = cases.census_distance(mesh, batch, size, device=place.device, model=model)
-    compare(case, implementation, backward)
+def test_census_distance(compare, scene, implementation, backward):
+    compare(cases.census_distance(scene), implementation, backward)
 
 
 @pytest.mark.parametrize("part", ["whole", "outside_network"])
 @pytest.mark.parametrize("encoder, pixels", [("small", 128), ("resnet50", 224)])
 def test_training_step(benchmark, place, encoder, pixels, part):
-    """Sixteen unlabelled images; the issue is the share of what is not encoder, heads or update."""
+    """Sixteen unlabelled images; the share of what is neither encoder nor heads nor update."""
     step = steps.training_step(encoder, 16 // FRAMES, FRAMES, pixels, device=place.device)
     name = f"training step, {encoder} at {pixels}"
     note(benchmark, case=name, implementation=part, place=str(place))

@@ -101,9 +101,7 @@ def solve_pose(
     )
 
 
-def rasterize(
-    mesh: str = "bfm", batch: int = 16, size: int = 224, *, device: str = "cpu", **options
-) -> Case:
+def rasterize(scene: Scene) -> Case:
     """Ids, barycentrics and depth of a face.
 
     Forward: vertices and triangles are read, 16 bytes a pixel written; about 28 operations a
@@ -111,10 +109,9 @@ def rasterize(
     vertices, triangles, ids and 12 bytes of gradient a pixel are read, 3 numbers a vertex written;
     about 60 operations a covered pixel.
     """
-    scene = Scene(mesh, batch, size, device, **options)
 
     def run(vertices: Tensor) -> tuple[Tensor, Tensor]:
-        fragments = ops.rasterize(vertices, scene.triangles, size, size)
+        fragments = scene.draw(vertices)
         # Depth is infinite where nothing is drawn, but its gradient is of no concern there.
         return fragments.barycentrics, fragments.depth
 
@@ -122,10 +119,10 @@ def rasterize(
     return Case(
         "rasterize",
         run,
-        (scene.vertices.requires_grad_(),),
+        (scene.leaf(),),
         Floor(
             mesh_bytes + 16 * scene.pixels,
-            28 * batch * len(scene.triangles) + 20 * scene.covered,
+            28 * scene.batch * len(scene.triangles) + 20 * scene.covered,
         ),
         Floor(
             mesh_bytes + 16 * scene.pixels + scene.vertices.nbytes,
@@ -135,24 +132,15 @@ def rasterize(
     )
 
 
-def interpolate(
-    mesh: str = "bfm",
-    batch: int = 16,
-    size: int = 224,
-    channels: int = 3,
-    *,
-    device: str = "cpu",
-    **options,
-) -> Case:
+def interpolate(scene: Scene, channels: int = 3) -> Case:
     """Attributes of vertices at the pixels.
 
     Forward: 12 bytes a pixel of fragments, attributes and triangles are read, ``C`` numbers a pixel
     written; ``5 C`` operations a covered pixel. Backward: the same and the incoming gradient are
     read, gradients of attributes and barycentrics written; ``10 C`` operations.
     """
-    scene = Scene(mesh, batch, size, device, **options)
-    attributes = torch.rand(batch, scene.count, channels, device=device)
-    ids, barycentrics, depth = ops.rasterize(scene.vertices, scene.triangles, size, size)
+    attributes = scene.random(scene.count, channels)
+    ids, barycentrics, depth = scene.draw()
 
     def run_with(function):
         return lambda attributes, barycentrics, ids: function(
@@ -174,24 +162,15 @@ def interpolate(
     )
 
 
-def edge_gradient(
-    mesh: str = "bfm",
-    batch: int = 16,
-    size: int = 224,
-    channels: int = 3,
-    *,
-    device: str = "cpu",
-    **options,
-) -> Case:
+def edge_gradient(scene: Scene, channels: int = 3) -> Case:
     """Gradients of silhouettes.
 
     Forward: the picture is copied. Backward: picture, its gradient and 16 bytes a pixel of
     fragments are read, beside vertices and triangles, and 3 numbers a vertex written; about
     ``20 + 4 C`` operations a covered pixel.
     """
-    scene = Scene(mesh, batch, size, device, **options)
-    image = torch.rand(batch, size, size, channels, device=device)
-    fragments = ops.rasterize(scene.vertices, scene.triangles, size, size)
+    image = scene.random(scene.size, scene.size, channels)
+    fragments = scene.draw()
 
     def run_with(function):
         return lambda image, vertices, *fragments: function(
@@ -201,7 +180,7 @@ def edge_gradient(
     return Case(
         "edge_gradient",
         run_with(ops.edge_gradient),
-        (image.requires_grad_(), scene.vertices.requires_grad_(), *fragments),
+        (image.requires_grad_(), scene.leaf(), *fragments),
         Floor(2 * image.nbytes),
         Floor(
             2 * image.nbytes
@@ -214,38 +193,32 @@ def edge_gradient(
     )
 
 
-def vertex_normals(
-    mesh: str = "bfm", batch: int = 16, size: int = 224, *, device: str = "cpu", **options
-) -> Case:
+def vertex_normals(scene: Scene) -> Case:
     """Normals of vertices.
 
     Forward: vertices and the triangles around each are read, as many normals written; 24 operations
     a triangle and 9 a vertex. Backward: the same and the incoming gradient; twice the operations.
     """
-    scene = Scene(mesh, batch, size, device, **options)
     adjacency = ops.build_adjacency(scene.triangles, scene.count)
     topology = sum(t.nbytes for t in adjacency)
-    operations = batch * (24 * len(scene.triangles) + 9 * scene.count)
+    operations = scene.batch * (24 * len(scene.triangles) + 9 * scene.count)
     return Case(
         "vertex_normals",
         lambda vertices: ops.vertex_normals(vertices, adjacency),
-        (scene.vertices.requires_grad_(),),
+        (scene.leaf(),),
         Floor(2 * scene.vertices.nbytes + topology, operations),
         Floor(3 * scene.vertices.nbytes + topology, 2 * operations),
         {"torch": torch_peers.vertex_normals_on(adjacency)},
     )
 
 
-def vertex_visibility(
-    mesh: str = "bfm", batch: int = 16, size: int = 224, *, device: str = "cpu", **options
-) -> Case:
+def vertex_visibility(scene: Scene) -> Case:
     """Which vertices are seen.
 
     Vertices, triangles and depth are read, one byte a vertex written; 7 operations a triangle and
     8 a vertex.
     """
-    scene = Scene(mesh, batch, size, device, **options)
-    depth = ops.rasterize(scene.vertices, scene.triangles, size, size).depth
+    depth = scene.draw().depth
 
     def run_with(function):
         return lambda vertices, depth: function(vertices, scene.triangles, depth)
@@ -255,56 +228,48 @@ def vertex_visibility(
         run_with(ops.vertex_visibility),
         (scene.vertices, depth),
         Floor(
-            scene.vertices.nbytes + scene.triangles.nbytes + depth.nbytes + batch * scene.count,
-            batch * (7 * len(scene.triangles) + 8 * scene.count),
+            scene.vertices.nbytes
+            + scene.triangles.nbytes
+            + depth.nbytes
+            + scene.batch * scene.count,
+            scene.batch * (7 * len(scene.triangles) + 8 * scene.count),
         ),
         None,
         {"torch": run_with(reference.vertex_visibility)},
     )
 
 
-def sample_colors(
-    mesh: str = "bfm",
-    batch: int = 16,
-    size: int = 224,
-    channels: int = 3,
-    *,
-    device: str = "cpu",
-    **options,
-) -> Case:
+def sample_colors(scene: Scene, channels: int = 3, *, to_image: bool = True) -> Case:
     """Colours of a picture at the vertices.
 
     Forward: picture and points are read, ``C`` numbers a vertex written; ``8 + 7 C`` operations a
-    vertex. Backward, to picture and points: the same and the incoming gradient are read, as much
-    as picture and points written; twice the operations.
+    vertex. Backward, to the points and ``to_image``: the same and the incoming gradient are read,
+    as much written as what takes gradients; twice the operations.
     """
-    scene = Scene(mesh, batch, size, device, **options)
-    image = torch.rand(batch, channels, size, size, device=device).requires_grad_()
-    points = scene.vertices.requires_grad_()
-    colors = 4 * channels * batch * scene.count
-    operations = (8 + 7 * channels) * batch * scene.count
+    image = scene.random(channels, scene.size, scene.size).requires_grad_(to_image)
+    points = scene.leaf()
+    read, colors = image.nbytes + points.nbytes, 4 * channels * scene.batch * scene.count
+    gradients = points.nbytes + to_image * image.nbytes
+    operations = (8 + 7 * channels) * scene.batch * scene.count
     return Case(
         "sample_colors",
         ops.sample_colors,
         (image, points),
-        Floor(image.nbytes + points.nbytes + colors, operations),
-        Floor(2 * (image.nbytes + points.nbytes) + colors, 2 * operations),
+        Floor(read + colors, operations),
+        Floor(read + colors + gradients, 2 * operations),
         {"torch": torch_peers.sample_colors},
     )
 
 
-def census_distance(
-    mesh: str = "bfm", batch: int = 16, size: int = 224, *, device: str = "cpu", **options
-) -> Case:
+def census_distance(scene: Scene) -> Case:
     """Census distance of grey pictures, as far as the faces in them reach.
 
     Forward: two pictures and the mask are read, one written; 13 operations for each of 24
     neighbours of a covered pixel. Backward, to one picture: the incoming gradient, too, is read,
     one picture written; about twice the operations.
     """
-    scene = Scene(mesh, batch, size, device, **options)
-    mask = ops.rasterize(scene.vertices, scene.triangles, size, size).mask.float()
-    image, target = torch.rand(2, batch, size, size, device=device)
+    mask = scene.draw().mask.float()
+    image, target = (scene.random(scene.size, scene.size) for _ in range(2))
     return Case(
         "census_distance",
         ops.census_distance,

@@ -19,8 +19,7 @@ class Scene:
     Attributes:
         vertices: ``(N, V, 3)`` in image space.
         triangles: ``(T, 3)`` int32.
-        count: ``V``.
-        size: ``S``.
+        batch, count, size: ``N``, ``V``, ``S``.
         pixels: ``N S S``.
         covered: how many of these the faces cover.
     """
@@ -34,9 +33,22 @@ class Scene:
         centered = flip_axes(face - 0.5) @ rotation.transpose(1, 2)
         self.vertices = ((flip_axes(centered) + 0.5) * size).contiguous().to(device)
         self.triangles = triangles.to(device)
-        self.count, self.size = len(face), size
+        self.batch, self.count, self.size = batch, len(face), size
         self.pixels = batch * size * size
-        self.covered = int(ops.rasterize(self.vertices, self.triangles, size, size).mask.sum())
+        self.covered = int(self.draw().mask.sum())
+
+    def draw(self, vertices: Tensor | None = None) -> ops.Fragments:
+        """Rasterize the faces, or others of their mesh."""
+        vertices = self.vertices if vertices is None else vertices
+        return ops.rasterize(vertices, self.triangles, self.size, self.size)
+
+    def leaf(self) -> Tensor:
+        """The vertices, as a tensor that takes gradients."""
+        return self.vertices.clone().requires_grad_()
+
+    def random(self, *shape: int) -> Tensor:
+        """Numbers in [0, 1) of this shape for each face."""
+        return torch.rand(self.batch, *shape, device=self.vertices.device)
 
 
 @lru_cache(maxsize=1)

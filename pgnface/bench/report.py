@@ -17,6 +17,7 @@ from pgnface._errors import UserError
 from . import cases, machine, steps
 from .case import Case
 from .clock import Timing, time_calls
+from .inputs import Scene
 from .machine import Limits
 from .meshes import face_mesh
 
@@ -95,6 +96,7 @@ def _resolve(device: str) -> str:
 
 
 def _rows(device: str, batch: int, limits: Limits) -> Iterator[Row]:
+    scene = Scene(MESH, batch, SIZE, device)
     makers = (
         *(
             lambda quantized=quantized: cases.evaluate_morphable(
@@ -104,7 +106,7 @@ def _rows(device: str, batch: int, limits: Limits) -> Iterator[Row]:
         ),
         lambda: cases.solve_pose(SETS, device=device),
         *(
-            lambda make=make: make(MESH, batch, SIZE, device=device)
+            lambda make=make: make(scene)
             for make in (
                 cases.rasterize,
                 cases.interpolate,
@@ -116,7 +118,7 @@ def _rows(device: str, batch: int, limits: Limits) -> Iterator[Row]:
                 steps.render,
             )
         ),
-        lambda: steps.render(MESH, batch, SIZE, edges=True, device=device),
+        lambda: steps.render(scene, edges=True),
         lambda: steps.multiframe_loss(MESH, max(1, batch // 2), 2, SIZE, device=device),
         lambda: steps.inference("small", batch, device=device),
     )

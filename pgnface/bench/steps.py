@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -18,36 +19,25 @@ if TYPE_CHECKING:
     from pgnface.networks import PoseGuidanceNetwork
 
 
-def render(
-    mesh: str = "bfm",
-    batch: int = 16,
-    size: int = 224,
-    *,
-    edges: bool = False,
-    device: str = "cpu",
-    **options,
-) -> Case:
+def render(scene: Scene, edges: bool = False) -> Case:
     """Rasterize and interpolate three colours, with ``edges`` the gradients of silhouettes too.
 
     The floor is the sum of the ops'. Gradients go to vertices and colours.
     """
-    scene = Scene(mesh, batch, size, device, **options)
-    colors = torch.rand(batch, scene.count, 3, device=device)
 
     def run(vertices: Tensor, colors: Tensor) -> Tensor:
-        fragments = ops.rasterize(vertices, scene.triangles, size, size)
+        fragments = scene.draw(vertices)
         image = ops.interpolate(colors, scene.triangles, fragments)
         if edges:
             image = ops.edge_gradient(image, vertices, scene.triangles, fragments)
         return image
 
     parts = [cases.rasterize, cases.interpolate] + [cases.edge_gradient] * edges
-    parts = [part(mesh, batch, size, device=device, **options) for part in parts]
     return Case(
         "render with edges" if edges else "render",
         run,
-        (scene.vertices.requires_grad_(), colors.requires_grad_()),
-        *_sums(parts),
+        (scene.leaf(), scene.random(scene.count, 3).requires_grad_()),
+        *_sums([part(scene) for part in parts]),
         scene=scene,
     )
 
@@ -59,38 +49,39 @@ def multiframe_loss(
     size: int = 224,
     *,
     device: str = "cpu",
-    **options,
+    model: str = "default",
 ) -> Case:
     """The photometric loss between frames of a person: colours swapped, rendered and compared.
 
     The floor is the sum of the ops' (those after the swap run on ``F (F - 1)`` pictures a person),
-    and of the colours that the robust term reads. Gradients go to the vertices.
+    and of the colours that the robust term reads. Gradients go to the vertices, but not by way of
+    their normals.
     """
     from pgnface.losses import multiframe_photometric_loss
 
-    scene = Scene(mesh, subjects * frames, size, device, **options)
+    scene = Scene(mesh, subjects * frames, size, device, model)
+    swapped = Scene(mesh, subjects * frames * (frames - 1), size, device, model)
     adjacency = ops.build_adjacency(scene.triangles, scene.count)
-    vertices = scene.vertices.unflatten(0, (subjects, frames))
-    images = _smooth_images(subjects * frames, size, device).unflatten(0, (subjects, frames))
+    images = _smooth_images(scene.batch, size, device).unflatten(0, (subjects, frames))
+    vertices = scene.vertices.unflatten(0, (subjects, frames)).requires_grad_()
 
     def run(images: Tensor, vertices: Tensor) -> Tensor:
         terms = multiframe_photometric_loss(images, vertices, adjacency)
         return terms.robust + terms.census
 
-    pairs = subjects * frames * (frames - 1)
-    one_each = [cases.rasterize, cases.vertex_normals, cases.vertex_visibility, cases.sample_colors]
-    parts = [case(mesh, subjects * frames, size, device=device, **options) for case in one_each]
-    parts.append(cases.interpolate(mesh, pairs, size, 4, device=device, **options))
-    for case in (cases.edge_gradient, cases.census_distance):
-        parts.append(case(mesh, pairs, size, device=device, **options))
+    parts = [
+        cases.rasterize(scene),
+        replace(cases.vertex_normals(scene), backward=None),
+        cases.vertex_visibility(scene),
+        cases.sample_colors(scene, to_image=False),
+        cases.interpolate(swapped, 4),
+        cases.edge_gradient(swapped),
+        cases.census_distance(swapped),
+    ]
     forward, backward = _sums(parts)
-    pictures = 2 * 12 * pairs * size * size
+    pictures = Floor(2 * 12 * swapped.pixels)
     return Case(
-        "multi-frame loss",
-        run,
-        (images, vertices.detach().requires_grad_()),
-        forward + Floor(pictures),
-        backward + Floor(pictures),
+        "multi-frame loss", run, (images, vertices), forward + pictures, backward + pictures
     )
 
 

@@ -11,22 +11,26 @@ from pgnface.bench.inputs import Scene
 from pgnface.ops import Fragments, rasterize
 from tests.ops.contract import run_with_gradients, tensors_of
 
-SMALL = {"mesh": "builtin", "batch": 2, "size": 24}
+
+def small(size: int = 24) -> Scene:
+    return Scene("builtin", 2, size)
+
+
 MAKERS = {
     "evaluate_morphable": lambda: cases.evaluate_morphable(3, 40, 5, posed=False),
     "evaluate_morphable posed": lambda: cases.evaluate_morphable(3, 40, 5),
     "evaluate_morphable 16-bit": lambda: cases.evaluate_morphable(3, 40, 5, quantized=True),
     "solve_pose": lambda: cases.solve_pose(4),
     "solve_pose weighted": lambda: cases.solve_pose(4, weighted=True),
-    "rasterize": lambda: cases.rasterize(**SMALL),
-    "interpolate": lambda: cases.interpolate(**SMALL),
-    "edge_gradient": lambda: cases.edge_gradient(**SMALL),
-    "vertex_normals": lambda: cases.vertex_normals("builtin", 2, 1000),
-    "vertex_visibility": lambda: cases.vertex_visibility(**SMALL),
-    "sample_colors": lambda: cases.sample_colors(**SMALL),
-    "census_distance": lambda: cases.census_distance(**SMALL),
-    "render": lambda: steps.render(**SMALL),
-    "render with edges": lambda: steps.render(**SMALL, edges=True),
+    "rasterize": lambda: cases.rasterize(small()),
+    "interpolate": lambda: cases.interpolate(small()),
+    "edge_gradient": lambda: cases.edge_gradient(small()),
+    "vertex_normals": lambda: cases.vertex_normals(small(1000)),
+    "vertex_visibility": lambda: cases.vertex_visibility(small()),
+    "sample_colors": lambda: cases.sample_colors(small()),
+    "census_distance": lambda: cases.census_distance(small()),
+    "render": lambda: steps.render(small()),
+    "render with edges": lambda: steps.render(small(), edges=True),
     "multi-frame loss": lambda: steps.multiframe_loss("builtin", 1, 2, 24),
     "inference": lambda: steps.inference("small", 2, 32),
 }
@@ -77,6 +81,14 @@ def test_the_product_dominates_the_operations():
     assert case.forward.operations == pytest.approx(2 * 16 * 100 * 3 * 50, rel=0.1)
     assert case.floor(True).operations == pytest.approx(2 * case.forward.operations, rel=0.1)
     assert case.floor(False) == case.forward
+
+
+def test_colors_without_a_gradient_of_the_picture():
+    scene = small()
+    case = cases.sample_colors(scene, to_image=False)
+    assert [t.requires_grad for t in case.inputs] == [False, True]
+    unwritten = cases.sample_colors(scene).backward.bytes - case.backward.bytes
+    assert unwritten == case.inputs[0].nbytes
 
 
 def test_the_pixels_of_a_scene():

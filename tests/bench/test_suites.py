@@ -36,11 +36,12 @@ def test_a_small_run_and_its_summary(tmp_path):
     facts = [entry["extra_info"] for entry in found["benchmarks"]]
     assert {"rasterize", "census_distance", "solve_pose"} <= {fact["case"] for fact in facts}
     assert all(fact["place"] == "cpu1" for fact in facts)
-    summary = subprocess.run(
+    page = subprocess.run(
         [sys.executable, ROOT / "benchmarks" / "summarize.py", result],
         capture_output=True,
         text=True,
     ).stdout
-    rows = [line for line in summary.splitlines() if line.startswith("| ")]
-    assert any("solve_pose" in row and "torch x" in row and "% of" in row for row in rows)
+    rows = [line for line in page.splitlines() if line.startswith("| ")]
+    assert any("64-plain" in row and "torch x" in row and " %, " in row for row in rows)
     assert any("training step, small" in row and "outside_network" in row for row in rows)
+    assert "--size 24 --mesh builtin" in page and "### solve_pose" in page

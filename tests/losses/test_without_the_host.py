@@ -10,6 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from pgnface.bench import steps
 from pgnface.bench.case import Case
+from pgnface.bench.inputs import Scene
 from pgnface.render import shade
 from pgnface.training import LossWeights, Objective, TrainConfig
 from pgnface.training.optimizer import build_optimizer
@@ -61,7 +62,7 @@ def test_waiting_is_noticed(act):
 
 @pytest.mark.parametrize("edges", [False, True])
 def test_rendering(edges):
-    run(steps.render("builtin", 2, 24, edges=edges))
+    run(steps.render(Scene("builtin", 2, 24), edges))
 
 
 def test_multiframe_loss():
