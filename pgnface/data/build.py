@@ -38,13 +38,19 @@ def build_source(config: SourceConfig, model: MorphableModel, image_size: int) -
     }
     match config:
         case SyntheticConfig():
-            from .synthetic import SyntheticSource
+            from .partial import PartialSource
+            from .synthetic import SyntheticCrops, SyntheticSource
 
-            return SyntheticSource(
-                *(model, image_size, config.frames, config.seed),
-                backgrounds=config.backgrounds,
-                degrade_images=config.degrade,
-            )
+            given = (model, image_size, config.frames, config.seed)
+            if config.crops:
+                people = SyntheticCrops(*given, backgrounds=config.backgrounds)
+            else:
+                people = SyntheticSource(
+                    *given, backgrounds=config.backgrounds, degrade_images=config.degrade
+                )
+            if config.labels == "all" and config.pictures is None:
+                return people
+            return PartialSource(people, config.labels, config.pictures)
         case Aflw2000Config():
             from .aflw2000 import Aflw2000Source
 

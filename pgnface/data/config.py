@@ -19,6 +19,13 @@ class SyntheticConfig:
     """Folder of photos to put behind the faces; generated pictures when missing."""
     degrade: bool = True
     """Lower the quality as cameras do, and put things in front of faces."""
+    crops: bool = False
+    """The frames are crops of one picture, each degraded, and without labels, as those of an
+    unlabelled photo are."""
+    labels: Literal["all", "landmarks", "none"] = "all"
+    """What is told of the pictures; for experiments."""
+    pictures: int | None = None
+    """About how many pictures there are; missing: no end of them."""
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,13 @@ from pgnface.data.folder import FolderSource
 from pgnface.data.mixture import Mixture
 from pgnface.data.shards import ShardSource
 from pgnface.data.source import EpochOrder, Source, stand_ins, step_generator, subject_count
+from pgnface.data.synthetic import SyntheticCrops
 from pgnface.data.video import VideoSource
+from tests.models import tiny_model
 
 from .faces import SIZE, assert_equal, encoded, picture, write_faces, write_shard, write_video
 
-KINDS = ["aflw2000", "folder", "detected", "shards", "video"]
+KINDS = ["aflw2000", "folder", "detected", "shards", "video", "rendered"]
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +60,9 @@ def make(kind, files, seed=1):
             return FolderSource(files / "photos", SIZE, detector="haar", **sizes)
         case "shards":
             return ShardSource(files / "s{0..1}.tar", SIZE, **sizes)
+        case "rendered":
+            settings = {"people": 2, "texture_size": 16, "supersample": 1}
+            return SyntheticCrops(tiny_model(), SIZE, seed=seed, **settings)
         case "video":
             return VideoSource(files / "video.avi", SIZE, detector="haar", **sizes)
 

@@ -2,4 +2,6 @@
 
 from pgnface._lazy import lazy_exports
 
-__getattr__, __dir__, __all__ = lazy_exports(__name__, {"SyntheticSource": ".people"})
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__, {"SyntheticCrops": ".crops", "SyntheticSource": ".people"}
+)

@@ -46,6 +46,7 @@ class SyntheticSource:
         backgrounds: a folder of photos to put behind the faces; generated pictures when missing.
         surroundings: draw skull, hair, neck, glasses and so on.
         degrade_images: lower the quality as cameras do, and put things in front of the face.
+        margin: side of a picture over that of a face's crop.
 
     Attributes:
         skipped: background photos that could not be read.
@@ -68,6 +69,7 @@ class SyntheticSource:
         backgrounds: str | Path | None = None,
         surroundings: bool = True,
         degrade_images: bool = True,
+        margin: float = 1.0,
     ):
         numbers = {
             "image_size": image_size,
@@ -86,6 +88,7 @@ class SyntheticSource:
         self.skipped: dict[str, str] = {}
         self._people_count = people
         self._degrade = degrade_images
+        self._margin = margin
         self._background = (
             random_background
             if backgrounds is None
@@ -110,7 +113,9 @@ class SyntheticSource:
         shape = self.model.vertices(identity.repeat_interleave(frames, 0), expression)
         landmarks = shape[:, self.model.landmarks]
         jitter = np.clip(rng.standard_normal((len(angles), 3)), -2.5, 2.5) * (0.035, 0.035, 0.06)
-        pose = pose_in_crop(landmarks, angles, self.image_size, torch.from_numpy(jitter).float())
+        pose = pose_in_crop(
+            *(landmarks, angles, self.image_size, torch.from_numpy(jitter).float(), self._margin)
+        )
         light = random_light(len(angles), generator)
         image = self._finish(*self._painter.draw(shape, identity, pose, people, light), rng)
 

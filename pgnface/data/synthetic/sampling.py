@@ -191,7 +191,9 @@ def sample_angles(rng: np.random.Generator, subjects: int, frames: int) -> NDArr
     return angles.astype(np.float32)
 
 
-def pose_in_crop(landmarks: Tensor, angles: Tensor, image_size: int, jitter: Tensor) -> Pose:
+def pose_in_crop(
+    landmarks: Tensor, angles: Tensor, image_size: int, jitter: Tensor, margin: float = 1.0
+) -> Pose:
     """The pose that puts a face where a crop around its landmarks has it.
 
     Args:
@@ -200,10 +202,11 @@ def pose_in_crop(landmarks: Tensor, angles: Tensor, image_size: int, jitter: Ten
         image_size: pixels of the crop.
         jitter: ``(N, 3)`` shift in x and y, as parts of the crop, and log of the enlargement: how
             far a detector's box lies from the true one.
+        margin: side of the picture over that of the crop.
     """
     rotation = rotation_from_angles(angles)
     unit = Pose(rotation.new_ones(len(rotation)), rotation, rotation.new_zeros(len(rotation), 3))
-    box = square_boxes(apply_pose(unit, landmarks), BOX_SCALE)
+    box = square_boxes(apply_pose(unit, landmarks), BOX_SCALE * margin)
     scale = image_size / box[:, 2] * jitter[:, 2].exp()
     shift = image_size * (0.5 + jitter[:, :2]) - scale[:, None] * box[:, :2]
     return Pose(scale, rotation, torch.cat((shift, shift.new_zeros(len(shift), 1)), dim=1))
