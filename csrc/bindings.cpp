@@ -78,11 +78,10 @@ PYBIND11_MODULE(_C, module) {
 #endif
 
   py::class_<Context>(module, "Context")
-      .def(py::init([](int threads, int device, std::uintptr_t stream, bool deterministic) {
-             return Context{threads, device, stream, deterministic};
+      .def(py::init([](int threads, int device, std::uintptr_t stream) {
+             return Context{threads, device, stream};
            }),
-           py::arg("threads") = 1, py::arg("device") = -1, py::arg("stream") = 0,
-           py::arg("deterministic") = true);
+           py::arg("threads") = 1, py::arg("device") = -1, py::arg("stream") = 0);
 
   PGNFACE_BIND(census_distance_forward)
   PGNFACE_BIND(census_distance_backward)

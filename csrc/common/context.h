@@ -9,7 +9,6 @@ struct Context {
   int threads = 1;            // CPU kernels: the most threads to use
   int device = -1;            // CUDA kernels: device ordinal
   std::uintptr_t stream = 0;  // CUDA kernels: cudaStream_t of the caller
-  bool deterministic = true;  // CUDA kernels: same bits at every run
 };
 
 }  // namespace pgnface

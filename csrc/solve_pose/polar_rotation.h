@@ -154,13 +154,12 @@ PGNFACE_HD auto quick_polar_rotation(const Matrix3<R>& s, const R& bound, double
   }
   polar.trace = trace;
   // The inverse of B = trace I - P, whose determinant is the product.
-  const auto entry = [&](int i, int j) {
-    return polar.rotation[0][i] * s[0][j] + polar.rotation[1][i] * s[1][j] +
-           polar.rotation[2][i] * s[2][j];
-  };
-  const R p0 = entry(0, 0), p1 = entry(1, 1), p2 = entry(2, 2);
-  const R a = p1 + p2, b = p0 + p2, c = p0 + p1;
-  const R d = -entry(1, 2), e = -entry(0, 2), f = -entry(0, 1);
+  Matrix3<R> p;
+  for (int i = 0; i < 3; ++i) {
+    p[i] = polar.rotation[0][i] * s[0] + polar.rotation[1][i] * s[1] + polar.rotation[2][i] * s[2];
+  }
+  const R a = p[1][1] + p[2][2], b = p[0][0] + p[2][2], c = p[0][0] + p[1][1];
+  const R d = -p[1][2], e = -p[0][2], f = -p[0][1];
   polar.turn[0] = inverse * Vector3<R>{{b * c - d * d, a * c - e * e, a * b - f * f}};
   polar.turn[1] = inverse * Vector3<R>{{e * f - a * d, d * f - b * e, d * e - c * f}};
   return reliable;

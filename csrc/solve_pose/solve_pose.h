@@ -30,8 +30,8 @@ void solve_pose_forward_cpu(const T* source, const T* target, const T* weights, 
                             T* rotation, T* translation, T* residual, double* state,
                             std::int64_t batch, std::int64_t count, const Context& context);
 
-// A gradient that comes in may be null for zeros. grad_weights may be null; the other two are
-// written whole.
+// A gradient that comes in may be null for zeros. grad_weights is null exactly where weights is;
+// what is not null is written whole.
 template <typename T>
 void solve_pose_backward_cpu(const T* grad_scale, const T* grad_rotation, const T* grad_translation,
                              const T* grad_residual, const T* source, const T* target,
@@ -50,5 +50,18 @@ void solve_pose_backward_cuda(const T* grad_scale, const T* grad_rotation,
                               const T* target, const T* weights, const double* state,
                               T* grad_source, T* grad_target, T* grad_weights, std::int64_t batch,
                               std::int64_t count, const Context& context);
+
+// These arguments together, for the kernels.
+template <typename T>
+struct PosePointers {
+  T *scale, *rotation, *translation, *residual;
+  double* state;
+};
+
+template <typename T>
+struct PoseGradients {
+  const T *scale, *rotation, *translation, *residual;
+  const double* state;
+};
 
 }  // namespace pgnface

@@ -18,24 +18,33 @@ using Real = Lanes<double>;
 using Vector = Vector3<Real>;
 using Matrix = Matrix3<Real>;
 
+// Lanes of two vectors; the second's are 8 and on.
+template <int... from, typename V>
+PGNFACE_HD V shuffle(const V& a, const V& b) {
+#if __has_builtin(__builtin_shufflevector)
+  return __builtin_shufflevector(a, b, from...);
+#else
+  return V{(from < kLanes ? a : b)[from % kLanes]...};
+#endif
+}
+
 // Row l of `a` becomes lane l: three rounds of exchanging halves.
 template <typename V>
 void transpose(V (&a)[kLanes]) {
   V b[kLanes];
   for (int i = 0; i < 8; i += 2) {
-    b[i] = __builtin_shufflevector(a[i], a[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
-    b[i + 1] = __builtin_shufflevector(a[i], a[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+    b[i] = shuffle<0, 8, 1, 9, 4, 12, 5, 13>(a[i], a[i + 1]);
+    b[i + 1] = shuffle<2, 10, 3, 11, 6, 14, 7, 15>(a[i], a[i + 1]);
   }
   for (int i = 0; i < 8; i += 4) {
     for (int j = 0; j < 2; ++j) {
-      a[i + 2 * j] = __builtin_shufflevector(b[i + j], b[i + j + 2], 0, 1, 8, 9, 4, 5, 12, 13);
-      a[i + 2 * j + 1] =
-          __builtin_shufflevector(b[i + j], b[i + j + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+      a[i + 2 * j] = shuffle<0, 1, 8, 9, 4, 5, 12, 13>(b[i + j], b[i + j + 2]);
+      a[i + 2 * j + 1] = shuffle<2, 3, 10, 11, 6, 7, 14, 15>(b[i + j], b[i + j + 2]);
     }
   }
   for (int i = 0; i < 4; ++i) {
-    b[i] = __builtin_shufflevector(a[i], a[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
-    b[i + 4] = __builtin_shufflevector(a[i], a[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+    b[i] = shuffle<0, 1, 2, 3, 8, 9, 10, 11>(a[i], a[i + 4]);
+    b[i + 4] = shuffle<4, 5, 6, 7, 12, 13, 14, 15>(a[i], a[i + 4]);
   }
   for (int i = 0; i < 8; ++i) a[i] = b[i];
 }
@@ -137,12 +146,6 @@ PGNFACE_CLONES __attribute__((noinline)) PGNFACE_FLATTEN void fit_block(
   fit = fit_pose(m, tolerance);
 }
 
-template <typename T>
-struct PosePointers {
-  T *scale, *rotation, *translation, *residual;
-  double* state;
-};
-
 template <typename T, bool weighted>
 PGNFACE_CLONES PGNFACE_FLATTEN void forward_block(const Points<T>& points,
                                                   const PosePointers<T>& out, const Block& block) {
@@ -178,12 +181,6 @@ PGNFACE_CLONES PGNFACE_FLATTEN void forward_block(const Points<T>& points,
   block.store(&fit.residual, out.residual, 1, 0, 1);
   if (out.state) block.store(&fit.inverse_weight, out.state, kPoseState, 0, kPoseState);
 }
-
-template <typename T>
-struct PoseGradients {
-  const T *scale, *rotation, *translation, *residual;
-  const double* state;
-};
 
 template <typename T>
 struct PointPointers {

@@ -80,12 +80,6 @@ struct Points {
   }
 };
 
-template <typename T>
-struct PosePointers {
-  T *scale, *rotation, *translation, *residual;
-  double* state;
-};
-
 template <typename T, int lanes>
 __global__ void __launch_bounds__(kThreads)
     forward_kernel(Points<T> all, PosePointers<T> out, std::int64_t batch) {
@@ -163,12 +157,6 @@ __global__ void __launch_bounds__(kThreads)
     }
   }
 }
-
-template <typename T>
-struct PoseGradients {
-  const T *scale, *rotation, *translation, *residual;
-  const double* state;
-};
 
 template <typename T, int lanes>
 __global__ void __launch_bounds__(kThreads)

@@ -165,7 +165,6 @@ def _context(tensor: Tensor) -> _C.Context:
     return _C.Context(
         device=tensor.device.index,
         stream=torch.cuda.current_stream(tensor.device).cuda_stream,
-        deterministic=torch.are_deterministic_algorithms_enabled(),
     )
 
 
