@@ -22,6 +22,8 @@ AXES = {
     "size": ((224,), (112, 224, 512)),
     "mesh": (("bfm",), ("builtin", "ict", "bfm", "large")),
 }
+# A face model's evaluation is bound by memory in small batches and by arithmetic in large ones.
+DEFAULTS = {("test_evaluate_morphable", "batch"): (1, 16, 64)}
 
 
 class Place(NamedTuple):
@@ -57,9 +59,11 @@ def pytest_configure(config):
 def pytest_generate_tests(metafunc):
     config, names = metafunc.config, metafunc.fixturenames
     full = config.getoption("--grid") == "full"
-    for axis, choices in AXES.items():
+    for axis, (default, every) in AXES.items():
         if axis in names:
-            metafunc.parametrize(axis, config.getoption(f"--{axis}") or choices[full])
+            default = DEFAULTS.get((metafunc.function.__name__, axis), default)
+            chosen = config.getoption(f"--{axis}") or (every if full else default)
+            metafunc.parametrize(axis, chosen)
     if "place" in names:
         metafunc.parametrize("place", places_of(config), ids=str)
 

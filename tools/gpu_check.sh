@@ -13,7 +13,7 @@
 # WHEELS names a folder with wheels of missing Python packages, for a machine without a network;
 # nvdiffrast among them (pip wheel --no-deps diffrp-nvdiffrast) is compiled while pgnface is.
 # Set PGNFACE_COMMIT where the checkout comes without its history. Results: OUTPUT/*.log and
-# OUTPUT/*.json, which python benchmarks/summarize.py turns into tables. The exit status says whether
+# OUTPUT/*.json, which python benchmarks/summarize.py turns into a page. The exit status says whether
 # all passed.
 set -uo pipefail
 output=$(mkdir -p "${1:?usage: tools/gpu_check.sh OUTPUT [WHEELS] [PLAN]}" && cd "$1" && pwd)
