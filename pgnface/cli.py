@@ -17,6 +17,7 @@ import tyro
 from tyro.conf import Positional, subcommand
 
 from pgnface._errors import NothingFoundError
+from pgnface.commands.experiment import Experiment
 from pgnface.training.config import TrainConfig
 
 # Exit codes beside 0: training diverged, wrong use or input, nothing found in good input, stopped
@@ -213,6 +214,7 @@ Command = (
     | Annotated[Train, subcommand("train")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Reconstruct, subcommand("reconstruct")]
+    | Annotated[Experiment, subcommand("experiment")]
     | Annotated[Bench, subcommand("bench")]
 )
 
