@@ -6,12 +6,12 @@
 #include "common/simd.h"
 #include "evaluate_morphable/evaluate_morphable.h"
 #include "evaluate_morphable/panels_cpu.h"
+#include "evaluate_morphable/stream_cpu.h"
 
 namespace pgnface {
 namespace {
 
-constexpr std::int64_t kVertices = 256;   // that a thread works on at a time
-constexpr std::int64_t kStreamed = 1024;  // the same, for a single item
+constexpr std::int64_t kVertices = 256;  // that a thread works on at a time
 
 // The batch in groups of kGroup items, the last padded with zeros, items side by side.
 template <typename T>
@@ -104,84 +104,6 @@ void load_items(const Panels<T>& panels, const T* from, std::int64_t row, std::i
   panels.transpose(room, kPanel<T>, to, kGroup<T>, lanes, kPanel<T>);
 }
 
-// For a single item each value of the basis serves once: rows go through eight at a time, long
-// pieces of each, which is how the processor reads the memory fastest. Rows past the last repeat it
-// with a factor of zero.
-template <typename T, typename B>
-struct Rows {
-  Rows(const B* rows, std::int64_t row, std::int64_t count) {
-    for (int k = 0; k < 8; ++k) row_of[k] = rows + std::min<std::int64_t>(k, count - 1) * row;
-  }
-  const B* row_of[8];
-};
-
-#define PGNFACE_UNPACK_ROWS                                                                       \
-  const B *b0 = rows.row_of[0], *b1 = rows.row_of[1], *b2 = rows.row_of[2], *b3 = rows.row_of[3], \
-          *b4 = rows.row_of[4], *b5 = rows.row_of[5], *b6 = rows.row_of[6], *b7 = rows.row_of[7];
-
-template <typename T, typename B>
-PGNFACE_CLONES void add_rows(const Rows<T, B>& rows, const T* __restrict factors,
-                             std::int64_t count, std::int64_t size, T* __restrict out) {
-  PGNFACE_UNPACK_ROWS
-  T f[8];
-  for (int k = 0; k < 8; ++k) f[k] = k < count ? factors[k] : T(0);
-  constexpr std::int64_t kLine = 64 / sizeof(B);
-  for (std::int64_t begin = 0; begin < size; begin += kLine) {
-    for (int k = 0; k < 8; ++k) __builtin_prefetch(rows.row_of[k] + begin + 8 * kLine);
-    const std::int64_t end = std::min(size, begin + kLine);
-    for (std::int64_t j = begin; j < end; ++j) {
-      out[j] += ((f[0] * b0[j] + f[1] * b1[j]) + (f[2] * b2[j] + f[3] * b3[j])) +
-                ((f[4] * b4[j] + f[5] * b5[j]) + (f[6] * b6[j] + f[7] * b7[j]));
-    }
-  }
-}
-
-template <typename T, typename B>
-PGNFACE_CLONES void dot_rows(const Rows<T, B>& rows, const T* __restrict x, std::int64_t count,
-                             std::int64_t size, T* __restrict sums) {
-  PGNFACE_UNPACK_ROWS
-  T s0 = 0, s1 = 0, s2 = 0, s3 = 0, s4 = 0, s5 = 0, s6 = 0, s7 = 0;
-#pragma omp simd reduction(+ : s0, s1, s2, s3, s4, s5, s6, s7)
-  for (std::int64_t j = 0; j < size; ++j) {
-    s0 += x[j] * b0[j], s1 += x[j] * b1[j], s2 += x[j] * b2[j], s3 += x[j] * b3[j];
-    s4 += x[j] * b4[j], s5 += x[j] * b5[j], s6 += x[j] * b6[j], s7 += x[j] * b7[j];
-  }
-  const T totals[8] = {s0, s1, s2, s3, s4, s5, s6, s7};
-  for (int k = 0; k < 8 && k < count; ++k) sums[k] += totals[k];
-}
-
-template <typename T>
-PGNFACE_CLONES void pose_block(const T* __restrict shape, T scale, const T* __restrict rotation,
-                               const T* __restrict translation, std::int64_t size,
-                               T* __restrict out) {
-  for (std::int64_t j = 0; j < size; j += 3) {
-    for (int i = 0; i < 3; ++i) {
-      out[j + i] = pose_coordinate(shape + j, scale, rotation + 3 * i, translation[i]);
-    }
-  }
-}
-
-// Of one item: the gradients by the shape, and the sums that pose_gradients takes with the posed
-// vertices less the translation in place of the shape.
-template <typename T>
-PGNFACE_CLONES void unpose_block(const T* __restrict grad, const T* __restrict posed, T scale,
-                                 const T* __restrict rotation, const T* __restrict translation,
-                                 std::int64_t size, T* __restrict out, T* __restrict sums) {
-  T s0 = 0, s1 = 0, s2 = 0, s3 = 0, s4 = 0, s5 = 0, s6 = 0, s7 = 0, s8 = 0, g0 = 0, g1 = 0, g2 = 0;
-#pragma omp simd reduction(+ : s0, s1, s2, s3, s4, s5, s6, s7, s8, g0, g1, g2)
-  for (std::int64_t v = 0; v < size / 3; ++v) {
-    const T* g = grad + 3 * v;
-    const T x = posed[3 * v] - translation[0], y = posed[3 * v + 1] - translation[1],
-            z = posed[3 * v + 2] - translation[2];
-    for (int i = 0; i < 3; ++i) out[3 * v + i] = unpose_coordinate(g, scale, rotation, i);
-    s0 += g[0] * x, s1 += g[0] * y, s2 += g[0] * z, g0 += g[0];
-    s3 += g[1] * x, s4 += g[1] * y, s5 += g[1] * z, g1 += g[1];
-    s6 += g[2] * x, s7 += g[2] * y, s8 += g[2] * z, g2 += g[2];
-  }
-  const T totals[kPoseSums] = {s0, s1, s2, s3, s4, s5, s6, s7, s8, g0, g1, g2};
-  for (int i = 0; i < kPoseSums; ++i) sums[i] += totals[i];
-}
-
 }  // namespace
 
 template <typename T, typename B>
@@ -197,10 +119,7 @@ void evaluate_morphable_forward_cpu(const T* mean, const B* basis, const T* coef
       T shape[3 * kStreamed];
       T* out = scale ? shape : output + begin;
       std::copy(mean + begin, mean + begin + size, out);
-      for (std::int64_t p = 0; p < count; p += 8) {
-        const Rows<T, B> rows(basis + p * row + begin, row, count - p);
-        add_rows(rows, coefficients + p, count - p, size, out);
-      }
+      add_rows(basis + begin, row, coefficients, count, size, out);
       if (scale) pose_block(shape, *scale, rotation, translation, size, output + begin);
     });
     return;
@@ -267,10 +186,7 @@ void evaluate_morphable_backward_cpu(const T* grad, const T* mean, const B* basi
                      sums + count);
       }
       const T* grads = scale ? unposed : grad + begin;
-      for (std::int64_t p = 0; grad_coefficients && p < count; p += 8) {
-        const Rows<T, B> rows(basis + p * row + begin, row, count - p);
-        dot_rows(rows, grads, count - p, size, sums + p);
-      }
+      if (grad_coefficients) dot_rows(basis + begin, row, grads, count, size, sums);
     }
   };
 
