@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from pgnface import ops
-from pgnface.ops import reference
 
 from . import torch_peers
 from .case import Case, Floor
@@ -218,14 +217,11 @@ def vertex_visibility(scene: Scene) -> Case:
     Vertices, triangles and depth are read, one byte a vertex written; 7 operations a triangle and
     8 a vertex.
     """
+    adjacency = ops.build_adjacency(scene.triangles, scene.count)
     depth = scene.draw().depth
-
-    def run_with(function):
-        return lambda vertices, depth: function(vertices, scene.triangles, depth)
-
     return Case(
         "vertex_visibility",
-        run_with(ops.vertex_visibility),
+        lambda vertices, depth: ops.vertex_visibility(vertices, scene.triangles, depth),
         (scene.vertices, depth),
         Floor(
             scene.vertices.nbytes
@@ -235,7 +231,7 @@ def vertex_visibility(scene: Scene) -> Case:
             scene.batch * (7 * len(scene.triangles) + 8 * scene.count),
         ),
         None,
-        {"torch": run_with(reference.vertex_visibility)},
+        {"torch": torch_peers.vertex_visibility_on(adjacency)},
     )
 
 
