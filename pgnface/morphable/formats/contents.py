@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from .pickles import read_pickle
 
 
 def read_contents(path: Path) -> dict[str, Any]:
@@ -36,4 +39,49 @@ def _read_npz(path: Path) -> dict[str, Any]:
         raise ValueError(f"not a readable npz file of plain arrays ({error})") from error
 
 
-_BY_SUFFIX: dict[str, Callable[[Path], dict[str, Any]]] = {".npz": _read_npz}
+def _read_dictionary(path: Path) -> dict[str, Any]:
+    value = read_pickle(path)
+    if not isinstance(value, dict):
+        raise ValueError(f"expected a pickled dictionary, got {type(value).__name__}")
+    return {str(key): part for key, part in value.items()}
+
+
+def _read_mat(path: Path) -> dict[str, Any]:
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    try:
+        arrays = loadmat(path)
+    except NotImplementedError:  # MATLAB's version 7.3 is HDF5, which keeps the axes reversed.
+        return {key: value.T for key, value in _read_hdf5(path).items()}
+    except (MatReadError, ValueError, TypeError, OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"not a readable .mat file ({error})") from error
+    return {key: value for key, value in arrays.items() if not key.startswith("__")}
+
+
+def _read_hdf5(path: Path) -> dict[str, Any]:
+    """Every dataset by its path in the file, ``shape/model/mean`` say."""
+    import h5py
+
+    contents: dict[str, Any] = {}
+
+    def collect(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            contents[name] = np.asarray(item[()])
+
+    try:
+        with h5py.File(path) as file:
+            file.visititems(collect)
+    except (OSError, RuntimeError, TypeError) as error:
+        raise ValueError(f"not a readable HDF5 file ({error})") from error
+    return contents
+
+
+_BY_SUFFIX: dict[str, Callable[[Path], dict[str, Any]]] = {
+    ".npz": _read_npz,
+    ".pkl": _read_dictionary,
+    ".pickle": _read_dictionary,
+    ".mat": _read_mat,
+    ".h5": _read_hdf5,
+    ".hdf5": _read_hdf5,
+}
