@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "Case": ".case",
         "Floor": ".case",
         "Limits": ".machine",
+        "Scene": ".inputs",
         "Timing": ".clock",
         "cases": ".cases",
         "face_mesh": ".meshes",
