@@ -24,7 +24,7 @@ def lazy_exports(
 
     Usage::
 
-        __getattr__, __dir__, __all__ = lazy_exports(__name__, {"nme": ".metrics"})
+        __getattr__, __dir__, __all__ = lazy_exports(__name__, {"sparse_nme": ".metrics"})
     """
 
     def getattribute(name: str) -> object:

@@ -89,7 +89,7 @@ class Aflw2000:
     """Print the numbers as JSON and nothing else."""
 
     def run(self) -> None:
-        from pgnface.evaluation.aflw2000 import evaluate_aflw2000
+        from pgnface.evaluation.protocols.aflw2000 import evaluate_aflw2000
         from pgnface.evaluation.report import print_report
 
         report = evaluate_aflw2000(
@@ -121,8 +121,8 @@ class Synthetic:
     """Print the numbers as JSON and nothing else."""
 
     def run(self) -> None:
+        from pgnface.evaluation.protocols.synthetic import evaluate_synthetic
         from pgnface.evaluation.report import print_report
-        from pgnface.evaluation.synthetic import evaluate_synthetic
 
         report = evaluate_synthetic(
             self.checkpoint, people=self.people, batch_size=self.batch_size, output=self.output

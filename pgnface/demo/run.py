@@ -19,9 +19,9 @@ from pgnface.data import SyntheticConfig
 from pgnface.data.batch import FaceBatch
 from pgnface.data.cropping import SquareBox
 from pgnface.demo.html_report import Curve, Head, Person, write_report
-from pgnface.evaluation.metrics import nme, shape_error
+from pgnface.evaluation.metrics import shape_error, sparse_nme
+from pgnface.evaluation.protocols.synthetic import evaluate_synthetic, held_out_people
 from pgnface.evaluation.report import print_report
-from pgnface.evaluation.synthetic import evaluate_synthetic, held_out_people
 from pgnface.geometry import rotation_distance
 from pgnface.info import collect_info, usable_cores
 from pgnface.morphable import load_model
@@ -242,7 +242,7 @@ def show_people(network: PoseGuidanceNetwork, batch: FaceBatch) -> list[Shown]:
     photos = [(image.permute(1, 2, 0) * 255).round().byte().numpy() for image in images]
     box = SquareBox(side / 2, side / 2, side)
     faces = build_faces(network, photos, [box] * count, prediction)
-    errors = nme(prediction.posed_landmarks[..., :2], batch.landmarks[:, 0, :, :2])
+    errors = sparse_nme(prediction.posed_landmarks[..., :2], batch.landmarks[:, 0, :, :2])
     turns = rotation_distance(prediction.pose.rotation, batch.pose.rotation[:, 0])
     model = faces[0].model
     shapes = shape_error(model.vertices(prediction.identity), model.vertices(batch.identity))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pgnface.data.cropping import SquareBox
-from pgnface.evaluation.metrics import nme
+from pgnface.evaluation.metrics import sparse_nme
 from pgnface.geometry import Pose, angles_from_rotation
 from pgnface.networks import PoseGuidanceNetwork, Prediction
 from pgnface.networks.inference import model_on_cpu, to_cpu
@@ -171,7 +171,7 @@ def build_faces(
     model = model_on_cpu(network.model)
     prediction = to_cpu(prediction)
     vertices = model.vertices(prediction.identity, prediction.expression, prediction.pose)
-    errors = nme(prediction.posed_landmarks[..., :2], prediction.landmarks[..., :2])
+    errors = sparse_nme(prediction.posed_landmarks[..., :2], prediction.landmarks[..., :2])
     return [
         Face(
             photo=image,

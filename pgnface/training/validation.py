@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pgnface.data.batch import FaceBatch
-from pgnface.evaluation.metrics import nme, pose_error, shape_error
+from pgnface.evaluation.metrics import mean_pose_error, shape_error, sparse_nme
 from pgnface.geometry import mean_rotation, rotation_distance
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def validate(network: PoseGuidanceNetwork, batches: Iterable[FaceBatch]) -> dict
             ("posed_nme", prediction.posed_landmarks, prediction.posed_annotated_landmarks),
         ):
             points = torch.where(annotated[:, None, None], moved, own)[..., :2]
-            values.setdefault(name, []).append(nme(points[labelled], target[labelled]))
+            values.setdefault(name, []).append(sparse_nme(points[labelled], target[labelled]))
         known = batch.pose_weight.flatten() > 0
         own = prediction.pose.rotation
         rotation = torch.where(
@@ -84,7 +84,7 @@ def validate(network: PoseGuidanceNetwork, batches: Iterable[FaceBatch]) -> dict
     result = {name: float(parts.mean()) for name, parts in means.items() if len(parts)}
     found, truth = map(torch.cat, zip(*rotations, strict=True))
     if len(truth):
-        result["pose"] = pose_error(found, truth).mean
+        result["pose"] = mean_pose_error(found, truth).mean
     return result
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from pgnface.demo.html_report import Curve, Head, Person, write_report
-from pgnface.evaluation.metrics import error_by_yaw, pose_error
+from pgnface.evaluation.metrics import error_by_yaw, mean_pose_error
 from pgnface.evaluation.report import Report
 from pgnface.geometry import rotation_from_angles
 
@@ -18,7 +18,7 @@ def evaluation(nme, degrees, shape):
         title="",
         facts={"people": 2},
         nme={"2d": methods, "3d": methods},
-        pose={"as_predicted": pose_error(predicted, true)},
+        pose={"as_predicted": mean_pose_error(predicted, true)},
         shape={"network": shape, "mean_face": 2.0},
     )
 

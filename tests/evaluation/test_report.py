@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from pgnface._errors import UserError
-from pgnface.evaluation.metrics import error_by_yaw, pose_error
+from pgnface.evaluation.metrics import error_by_yaw, mean_pose_error
 from pgnface.evaluation.plots import Tile, contact_sheet, plot_cumulative_error
 from pgnface.evaluation.report import Report, print_report
 
@@ -18,7 +18,7 @@ def make_report(**more):
         title="A benchmark",
         facts={"checkpoint": "x.safetensors", "images": 2},
         nme={"2d": {"position_map": errors, "mean_shape": errors}},
-        pose={"as_predicted": pose_error(rotation, rotation)},
+        pose={"as_predicted": mean_pose_error(rotation, rotation)},
         **more,
     )
 

@@ -7,9 +7,9 @@ import torch
 from scipy.io import savemat
 
 from pgnface._errors import UserError
-from pgnface.evaluation.aflw2000 import evaluate_aflw2000
-from pgnface.evaluation.mean_shape import normalise_to_box, place_in_box
-from pgnface.evaluation.metrics import nme
+from pgnface.evaluation.metrics import sparse_nme
+from pgnface.evaluation.protocols.aflw2000 import evaluate_aflw2000
+from pgnface.evaluation.protocols.mean_shape import normalise_to_box, place_in_box
 from pgnface.geometry import Pose, rotation_from_angles
 
 YAWS = [0.0, 20.0, 45.0, -70.0, -351.0]
@@ -105,17 +105,19 @@ def test_mean_shape_in_the_true_box():
     assert torch.allclose(
         place_in_box(normalise_to_box(target)[0], target[:1])[..., :2], target[:1, :, :2], atol=1e-3
     )
-    assert nme(place_in_box(normalise_to_box(target)[0], target[:1]), target[:1]).item() < 1e-3
+    assert (
+        sparse_nme(place_in_box(normalise_to_box(target)[0], target[:1]), target[:1]).item() < 1e-3
+    )
 
 
 @pytest.mark.kit
 def test_perfect_landmarks_of_the_kit(kit):
     """The benchmark's two annotations differ by about 3 % of the box when both are read rightly."""
     from pgnface.data.aflw2000 import list_samples, read_annotation
-    from pgnface.evaluation.aflw2000 import read_reannotations
+    from pgnface.evaluation.protocols.aflw2000 import read_reannotations
 
     extra = read_reannotations(kit / "aflw2000_dev_extra.npz")
     paths = list_samples(kit / "aflw2000_dev")[::10]
     true = [torch.from_numpy(read_annotation(p.with_suffix(".mat")).landmarks) for p in paths]
     other = torch.stack([extra[path.stem] for path in paths]).double()
-    assert 2.5 < nme(other, torch.stack(true)[..., :2]).mean() < 3.5
+    assert 2.5 < sparse_nme(other, torch.stack(true)[..., :2]).mean() < 3.5

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from pgnface._errors import UserError
-from pgnface.evaluation.synthetic import evaluate_synthetic, held_out_people
+from pgnface.evaluation.protocols.synthetic import evaluate_synthetic, held_out_people
 
 
 @pytest.fixture(scope="module")

@@ -26,10 +26,10 @@ from pgnface.data.images import list_images, read_image
 from pgnface.networks import PoseGuidanceNetwork
 from pgnface.networks.inference import predict_faces, resolve_network, to_cpu
 
+from ..metrics import check_bins, error_by_yaw, mean_pose_error, sparse_nme
+from ..plots import Tile, contact_sheet, plot_cumulative_error
+from ..report import Report, describe
 from .mean_shape import normalise_to_box, place_in_box
-from .metrics import check_bins, error_by_yaw, nme, pose_error
-from .plots import Tile, contact_sheet, plot_cumulative_error
-from .report import Report, describe
 
 # Re-annotated points (LS3D-W) count pixel centres from 0; ours lie at +0.5. Of all shifts this one
 # brings them nearest to the data set's own annotation, too.
@@ -103,12 +103,14 @@ def evaluate_aflw2000(
         "mean_shape": place_in_box(mean_shape, results.true),
     }
     yaw = results.angles[:, 1]
-    errors = {name: nme(points[..., :2], results.true[..., :2]) for name, points in methods.items()}
+    errors = {
+        name: sparse_nme(points[..., :2], results.true[..., :2]) for name, points in methods.items()
+    }
     tables = {"2d": {name: error_by_yaw(values, yaw, bins) for name, values in errors.items()}}
     deep = results.has_depth
     if deep.any():
         tables["3d"] = {
-            name: error_by_yaw(nme(points[deep], results.true[deep]), yaw[deep], bins)
+            name: error_by_yaw(sparse_nme(points[deep], results.true[deep]), yaw[deep], bins)
             for name, points in methods.items()
         }
     if extra is not None:
@@ -126,8 +128,10 @@ def evaluate_aflw2000(
         },
         nme=tables,
         pose={
-            "as_predicted": pose_error(results.rotations, results.true_rotations, results.angles),
-            "constant_offset_removed": pose_error(
+            "as_predicted": mean_pose_error(
+                results.rotations, results.true_rotations, results.angles
+            ),
+            "constant_offset_removed": mean_pose_error(
                 results.annotated_rotations, results.true_rotations, results.angles
             ),
         },
@@ -280,7 +284,7 @@ def _reannotated_table(extra, results: _Results, methods, bins):
     target = torch.stack([extra[results.paths[i].stem] for i in index])
     yaw = results.angles[index, 1]
     return {
-        name: error_by_yaw(nme(points[index][..., :2], target), yaw, bins)
+        name: error_by_yaw(sparse_nme(points[index][..., :2], target), yaw, bins)
         for name, points in methods.items()
         if name != "mean_shape"
     }

@@ -18,10 +18,10 @@ from pgnface.geometry import angles_from_rotation
 from pgnface.networks import PoseGuidanceNetwork
 from pgnface.networks.inference import model_on_cpu, predict, resolve_network
 
+from ..metrics import error_by_yaw, mean_pose_error, shape_error, sparse_nme
+from ..plots import Tile, contact_sheet, plot_cumulative_error
+from ..report import Report, describe
 from .mean_shape import normalise_to_box, place_in_box
-from .metrics import error_by_yaw, nme, pose_error, shape_error
-from .plots import Tile, contact_sheet, plot_cumulative_error
-from .report import Report, describe
 
 if TYPE_CHECKING:
     from pgnface.data.batch import FaceBatch
@@ -70,7 +70,7 @@ def evaluate_synthetic(
         "mean_shape": place_in_box(normalise_to_box(true).mean(0), true),
     }
     yaw = angles_from_rotation(rotation)[:, 1]
-    errors = {name: nme(points[..., :2], true[..., :2]) for name, points in methods.items()}
+    errors = {name: sparse_nme(points[..., :2], true[..., :2]) for name, points in methods.items()}
     report = Report(
         title="Rendered people, never seen in training",
         facts={
@@ -81,9 +81,9 @@ def evaluate_synthetic(
         },
         nme={
             "2d": {name: error_by_yaw(values, yaw) for name, values in errors.items()},
-            "3d": {name: error_by_yaw(nme(p, true), yaw) for name, p in methods.items()},
+            "3d": {name: error_by_yaw(sparse_nme(p, true), yaw) for name, p in methods.items()},
         },
-        pose={"as_predicted": pose_error(prediction.pose.rotation, rotation)},
+        pose={"as_predicted": mean_pose_error(prediction.pose.rotation, rotation)},
         shape=_shape_errors(network, prediction.identity, batch.identity),
     )
     if output is not None:

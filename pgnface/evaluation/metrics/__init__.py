@@ -1,0 +1,40 @@
+"""The numbers that faces are judged by: functions of points, rotations and meshes.
+
+Metrics of points and poses take and give tensors; those of meshes take anything that NumPy reads as
+an array and give arrays.
+"""
+
+from .alignment import IDENTITY, Alignment, align_points
+from .bins import BinnedError, check_bins, error_by_yaw
+from .curves import cumulative_error
+from .icp import IcpResult, icp
+from .landmarks import box_size, dense_nme, sparse_nme
+from .pose import MAX_ANGLE, PoseError, PoseErrors, mean_pose_error, pose_errors
+from .shape import shape_error
+from .surface import Surface, SurfacePoints, point_to_plane, point_to_surface, vertex_normals
+
+__all__ = [
+    "IDENTITY",
+    "MAX_ANGLE",
+    "Alignment",
+    "BinnedError",
+    "IcpResult",
+    "PoseError",
+    "PoseErrors",
+    "Surface",
+    "SurfacePoints",
+    "align_points",
+    "box_size",
+    "check_bins",
+    "cumulative_error",
+    "dense_nme",
+    "error_by_yaw",
+    "icp",
+    "mean_pose_error",
+    "point_to_plane",
+    "point_to_surface",
+    "pose_errors",
+    "shape_error",
+    "sparse_nme",
+    "vertex_normals",
+]
