@@ -18,6 +18,7 @@ from tyro.conf import Positional, subcommand
 
 from pgnface._errors import NothingFoundError
 from pgnface.commands.experiment import Experiment
+from pgnface.commands.model import Model
 from pgnface.training.config import TrainConfig
 
 # Exit codes beside 0: training diverged, wrong use or input, nothing found in good input, stopped
@@ -215,6 +216,7 @@ Command = (
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Reconstruct, subcommand("reconstruct")]
     | Annotated[Experiment, subcommand("experiment")]
+    | Annotated[Model, subcommand("model")]
     | Annotated[Bench, subcommand("bench")]
 )
 

@@ -48,6 +48,7 @@ class MorphableModel(nn.Module):
         region_names: names of the region numbers.
         digest: what ``digest`` is to be, for a model that is computed from other numbers, since
             computing may round differently on another processor.
+        notes: what a reader had to decide or do without, one line each.
 
     Raises:
         TypeError, ValueError: naming the argument, what was expected and what came, for wrong
@@ -78,6 +79,7 @@ class MorphableModel(nn.Module):
         regions: Tensor | None = None,
         region_names: Sequence[str] = ("skin",),
         digest: str | None = None,
+        notes: Sequence[str] = (),
     ):
         super().__init__()
         _require_floats(mean=mean, identity_basis=identity_basis, uv=uv)
@@ -124,6 +126,7 @@ class MorphableModel(nn.Module):
         self.license = license
         self.expression_names = tuple(str(n) for n in expression_names)
         self.region_names = tuple(str(n) for n in region_names)
+        self.notes = tuple(str(n) for n in notes)
         self._digest = digest
 
     @property

@@ -1,9 +1,10 @@
 """Readers of face-model files, one module a format.
 
-A reader has two functions: ``matches(contents, path)``, whether a file is of its format, and
-``read(contents, path)``, the model in our axes and units. ``contents`` are the arrays of the file
-as :func:`.contents.read_contents` gives them, by name; of a file that holds no named arrays they
-are empty, and the reader goes by the path.
+A reader has a name, ``FORMAT``, and two functions: ``matches(contents, path)``, whether a file is
+of its format, and ``read(contents, path, landmarks)``, the model in our axes and units.
+``contents`` are the arrays of the file as :func:`.contents.read_contents` gives them, by name; of a
+file that holds no named arrays, or a folder, they are empty, and the reader goes by the path.
+``landmarks`` are the user's own vertex ids (68,), which come before the file's, or None.
 """
 
 from . import ict_npz, npz

@@ -15,6 +15,7 @@ from pgnface.morphable.model import MorphableModel
 from .contents import require_keys
 from .npz import integer_tensor
 
+FORMAT = "ICT-FaceKit npz"
 REQUIRED = ("mean", "identity_basis", "expression_basis", "triangles", "uv", "landmarks68")
 _MM_PER_CM = 10.0
 
@@ -24,7 +25,9 @@ def matches(arrays: Mapping[str, np.ndarray], path: Path) -> bool:
     return "format" not in arrays and "landmarks68" in arrays
 
 
-def read(arrays: Mapping[str, np.ndarray], path: Path) -> MorphableModel:
+def read(
+    arrays: Mapping[str, np.ndarray], path: Path, landmarks: np.ndarray | None = None
+) -> MorphableModel:
     """The model that a file's arrays describe, in millimetres and with v down.
 
     Raises:
@@ -44,7 +47,7 @@ def read(arrays: Mapping[str, np.ndarray], path: Path) -> MorphableModel:
         in_mm("expression_basis"),
         integer_tensor(arrays["triangles"]),
         torch.cat((uv[..., :1], 1 - uv[..., 1:]), dim=-1),
-        integer_tensor(arrays["landmarks68"]),
+        integer_tensor(arrays["landmarks68"] if landmarks is None else landmarks),
         name=path.stem,
         expression_names=None if names is None else [str(n) for n in names],
         license="ICT-FaceKit, MIT licence, (c) 2020 USC Institute for Creative Technologies",

@@ -27,7 +27,9 @@ def matches(arrays: Mapping[str, np.ndarray], path: Path) -> bool:
     return "format" in arrays and str(arrays["format"]) == FORMAT
 
 
-def read(arrays: Mapping[str, np.ndarray], path: Path) -> MorphableModel:
+def read(
+    arrays: Mapping[str, np.ndarray], path: Path, landmarks: np.ndarray | None = None
+) -> MorphableModel:
     """The model that a file's arrays describe; named as the file when they hold no name.
 
     Raises:
@@ -42,7 +44,10 @@ def read(arrays: Mapping[str, np.ndarray], path: Path) -> MorphableModel:
     if any(key in arrays for key in _OPERATOR):
         require_keys(arrays, _OPERATOR)
         stored = (*_OPERATOR, "mean", "identity_basis", "expression_basis", "triangles")
-        digest = array_digest(*(arrays[key] for key in (*stored, "landmarks")))
+        digest = array_digest(
+            *(arrays[key] for key in stored),
+            arrays["landmarks"] if landmarks is None else landmarks,
+        )
         mean, identity, expression = _expand(arrays, mean, identity, expression)
     names = arrays.get("expression_names")
     regions = arrays.get("regions")
@@ -52,13 +57,14 @@ def read(arrays: Mapping[str, np.ndarray], path: Path) -> MorphableModel:
         torch.from_numpy(expression),
         integer_tensor(arrays["triangles"]),
         torch.from_numpy(np.asarray(arrays["uv"], np.float32)),
-        integer_tensor(arrays["landmarks"]),
+        integer_tensor(arrays["landmarks"] if landmarks is None else landmarks),
         name=str(arrays.get("name", path.stem)),
         expression_names=None if names is None else [str(n) for n in names],
         license=str(arrays.get("license", "")),
         regions=None if regions is None else integer_tensor(regions),
         region_names=[str(n) for n in arrays.get("region_names", ["skin"])],
         digest=digest,
+        notes=[str(n) for n in arrays.get("notes", [])],
     )
 
 
@@ -81,6 +87,7 @@ def save_model(model: MorphableModel, path: str | Path) -> None:
         license=model.license,
         expression_names=np.array(model.expression_names, dtype=np.str_),
         region_names=np.array(model.region_names, dtype=np.str_),
+        notes=np.array(model.notes, dtype=np.str_),
         **arrays,
     )
 

@@ -1,0 +1,67 @@
+"""``pgnface model``: face models of any known format."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, subcommand
+
+
+@dataclass
+class Info:
+    """Say what a face model holds, and whether its unit and axes look right."""
+
+    file: Positional[Path]
+    """File or folder of the model, or "default" for the built-in one."""
+    landmarks: Path | None = None
+    """File (.txt, .npy, .json) of the 68 landmarks' vertex ids, for a model without its own."""
+    json: bool = False
+    """Print JSON."""
+
+    def run(self) -> None:
+        from pgnface.morphable import load_model
+        from pgnface.morphable.description import describe_model, format_description
+        from pgnface.morphable.load import model_format
+
+        description = describe_model(load_model(self.file, landmarks=self.landmarks))
+        description["format"] = model_format(self.file)
+        print(json.dumps(description, indent=2) if self.json else format_description(description))
+
+
+@dataclass
+class Convert:
+    """Write a face model of any known format as one .npz file, which loads faster."""
+
+    input: Positional[Path]
+    """File or folder of the model."""
+    output: Positional[Path]
+    """The .npz file to write."""
+    landmarks: Path | None = None
+    """File (.txt, .npy, .json) of the 68 landmarks' vertex ids, for a model without its own."""
+
+    def run(self) -> None:
+        from pgnface._errors import UserError
+        from pgnface._output import prepare_folder
+        from pgnface.morphable import load_model, save_model
+
+        if self.output.suffix != ".npz":
+            raise UserError(f"output: expected a name that ends in .npz, got {self.output}")
+        prepare_folder(self.output.parent)
+        model = load_model(self.input, landmarks=self.landmarks)
+        save_model(model, self.output)
+        for note in model.notes:
+            print(f"note: {note}")
+        print(f"{self.output}: {model.extra_repr()}")
+
+
+@dataclass
+class Model:
+    """Look at and convert face models."""
+
+    action: Annotated[Info, subcommand("info")] | Annotated[Convert, subcommand("convert")]
+
+    def run(self) -> None:
+        self.action.run()
