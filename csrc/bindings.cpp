@@ -1,5 +1,5 @@
 // The pybind11 module pgnface._C: every kernel under the name <kernel>_<cpu|cuda>_<f32|f64>.
-// Pointers arrive as integers (0 is null), then sizes; the last argument is a Context.
+// A pointer's argument is a tensor, or None for null; the last argument is a Context.
 #include <pybind11/pybind11.h>
 
 #include <cstdint>
@@ -22,14 +22,40 @@ namespace py = pybind11;
 namespace pgnface {
 namespace {
 
-// What Python passes for a kernel argument: addresses for pointers, everything else as it is.
+// Where the values of a tensor lie. Asked for here, because a loop in Python takes longer than the
+// kernel of a small problem.
+struct Address {
+  void* pointer = nullptr;
+};
+
+}  // namespace
+}  // namespace pgnface
+
+template <>
+struct py::detail::type_caster<pgnface::Address> {
+  PYBIND11_TYPE_CASTER(pgnface::Address, const_name("torch.Tensor | None"));
+
+  bool load(handle tensor, bool) {
+    if (tensor.is_none()) return true;
+    static PyObject* const name = PyUnicode_InternFromString("data_ptr");
+    const auto address = reinterpret_steal<object>(PyObject_CallMethodNoArgs(tensor.ptr(), name));
+    if (address) value.pointer = PyLong_AsVoidPtr(address.ptr());
+    if (PyErr_Occurred()) throw error_already_set();
+    return true;
+  }
+};
+
+namespace pgnface {
+namespace {
+
+// What Python passes for a kernel argument: tensors for pointers, everything else as it is.
 template <typename A>
-using Argument = std::conditional_t<std::is_pointer_v<A>, std::uintptr_t, A>;
+using Argument = std::conditional_t<std::is_pointer_v<A>, Address, A>;
 
 template <typename A>
-A convert(Argument<A> value) {
+A convert(const Argument<A>& value) {
   if constexpr (std::is_pointer_v<A>) {
-    return reinterpret_cast<A>(value);
+    return static_cast<A>(value.pointer);
   } else {
     return value;
   }

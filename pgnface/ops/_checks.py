@@ -83,21 +83,25 @@ def _is_without_memory(tensor: Tensor) -> bool:
 
 def _are_ready(tensors: Iterable[Tensor | None]) -> bool:
     """Whether :func:`prepare` has nothing to do: the usual case, and a short way for it."""
-    first = None
+    first, compiling = None, torch.compiler.is_compiling()
     for tensor in tensors:
         if tensor is None:
             continue
         if first is None:
-            first = tensor
-            if not (tensor.is_cpu or tensor.is_cuda):
+            first, dtype, on_cpu = tensor, tensor.dtype, tensor.is_cpu
+            if not (on_cpu or tensor.is_cuda):
                 return False
-            if tensor.dtype is not torch.float32 and tensor.dtype is not torch.float64:
+            if dtype is not torch.float32 and dtype is not torch.float64:
                 return False
-        elif tensor.dtype is not first.dtype or tensor.device != first.device:
+        elif (
+            tensor.dtype is not dtype
+            or tensor.is_cpu != on_cpu
+            or (not on_cpu and tensor.device != first.device)
+        ):
             return False
         if tensor.layout is not torch.strided or not tensor.is_contiguous():
             return False
-        if _is_without_memory(tensor):
+        if not compiling and tensor._is_zerotensor():
             return False
     return first is not None
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ._checks import prepare, require_shape
-from ._library import launch, register
+from ._library import launch, needs_gradient, register, runs_as_it_is
 
 
 class Similarity(NamedTuple):
@@ -59,33 +59,53 @@ def solve_pose(source: Tensor, target: Tensor, weights: Tensor | None = None) ->
         ValueError: for a wrong shape.
     """
     op = "solve_pose"
+    if runs_as_it_is(source, target, weights) and _fit_together(source, target, weights):
+        return Similarity(*_solve(source, target, weights, None))
     require_shape(op, "source", source, "N, K, 3")
     batch, count = source.shape[:2]
     require_shape(op, "target", target, "N, K, 3", N=batch, K=count)
     if weights is not None:
         require_shape(op, "weights", weights, "N, K", N=batch, K=count)
     points = prepare(op, source=source, target=target, weights=weights)
-    differentiable = torch.is_grad_enabled() and any(
-        tensor is not None and tensor.requires_grad for tensor in points
-    )
+    differentiable = needs_gradient(*points)
     return Similarity(*_forward(*points, differentiable)[:4])
+
+
+def _fit_together(source: Tensor, target: Tensor, weights: Tensor | None) -> bool:
+    shape = source.shape
+    return (
+        len(shape) == 3
+        and shape[2] == 3
+        and target.shape == shape
+        and (weights is None or weights.shape == shape[:2])
+    )
 
 
 _STATE = 25  # doubles an item that the gradient needs, kPoseState of csrc/solve_pose/pose_fit.h
 
 
-def _empty_results(source, target, weights=None, differentiable=True):
-    batch, new = source.shape[0], source.new_empty
-    state = new(batch if differentiable else 0, _STATE, dtype=torch.float64)
-    return new(batch), new(batch, 3, 3), new(batch, 3), new(batch), state
+def _solve(source, target, weights, state):
+    batch, count, _ = source.shape
+    new = source.new_empty
+    results = new(batch), new(batch, 3, 3), new(batch, 3), new(batch)
+    launch("solve_pose_forward", source, target, weights, *results, state, batch, count)
+    return results
+
+
+def _empty_state(source, differentiable):
+    batch = source.shape[0] if differentiable else 0
+    return source.new_empty(batch, _STATE, dtype=torch.float64)
 
 
 def _forward_kernel(source, target, weights=None, differentiable=True):
-    results = _empty_results(source, target, weights, differentiable)
-    batch, count, _ = source.shape
-    state = results[4] if differentiable else None
-    launch("solve_pose_forward", source, target, weights, *results[:4], state, batch, count)
-    return results
+    state = _empty_state(source, differentiable)
+    return *_solve(source, target, weights, state if differentiable else None), state
+
+
+def _empty_results(source, target, weights=None, differentiable=True):
+    batch, new = source.shape[0], source.new_empty
+    state = _empty_state(source, differentiable)
+    return new(batch), new(batch, 3, 3), new(batch, 3), new(batch), state
 
 
 def _empty_gradients(source, weights):

@@ -98,3 +98,44 @@ def test_tensors_without_memory_of_their_own():
     torch.testing.assert_close(zeros, ops.solve_pose(torch.zeros(2, 7, 3), points))
     with pytest.raises(TypeError, match="solve_pose: source must be a dense tensor"):
         ops.solve_pose(points.to_sparse(), points)
+
+
+def test_only_plain_tensors_that_are_alike_run_as_they_are():
+    plain, double = points(), points().double()
+
+    class Subclass(torch.Tensor):
+        pass
+
+    assert _library.runs_as_it_is(plain, points(), None)
+    assert _library.runs_as_it_is(double, torch.nn.Parameter(double.clone(), requires_grad=False))
+    for other in (
+        double,
+        plain.half(),
+        plain.long(),
+        plain.mT,
+        plain.clone().requires_grad_(),
+        plain.to_sparse(),
+        plain.to("meta"),
+        plain.as_subclass(Subclass),
+        torch._neg_view(plain),
+        torch._efficientzerotensor((2, 7, 3)),
+        plain.tolist(),
+    ):
+        assert not _library.runs_as_it_is(plain, other)
+        assert not _library.runs_as_it_is(other, plain)
+    assert not _library.runs_as_it_is(None, plain)
+    assert not _library.runs_as_it_is(plain.half(), plain.half())
+    with Seen():
+        assert not _library.runs_as_it_is(plain, plain)
+    with torch.no_grad():
+        assert _library.runs_as_it_is(plain, plain.clone().requires_grad_())
+
+
+def test_the_short_way_gives_the_same_bits():
+    source, target, weights = points(9, 20, 3), points(9, 20, 3), torch.rand(9, 20)
+    for given in ((source, target), (source, target, weights)):
+        short = ops.solve_pose(*given)
+        with Seen() as seen:
+            long = ops.solve_pose(*given)
+        assert "pgnface.solve_pose.default" in seen.names
+        assert all(torch.equal(a, b) for a, b in zip(short, long, strict=True))
