@@ -72,7 +72,7 @@ def test_trimming_ignores_what_the_target_lacks():
 def test_clouds_of_points():
     source = TRUE.inverse().apply(VERTICES)
     assert icp(source, VERTICES).distances.max() < 1e-6
-    larger = icp(source * 1.03, VERTICES, scale=True)
+    larger = icp(VERTICES * 1.03, VERTICES, scale=True)
     assert larger.alignment.scale == pytest.approx(1 / 1.03)
     normals = vertex_normals(VERTICES, TRIANGLES)
     result = icp(source, VERTICES, metric="plane", normals=normals, tolerance=1e-8)
