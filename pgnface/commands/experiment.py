@@ -22,7 +22,7 @@ class Bottleneck:
     """Print the numbers as JSON and nothing else."""
 
     def run(self) -> None:
-        from pgnface.evaluation.synthetic import held_out_people
+        from pgnface.evaluation.protocols.synthetic import held_out_people
         from pgnface.experiments.bottleneck import measure_bottleneck
         from pgnface.experiments.tables import print_bottleneck
         from pgnface.networks.inference import resolve_network

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from pgnface.evaluation.metrics import BinnedError, error_by_yaw, nme
+from pgnface.evaluation.metrics import BinnedError, error_by_yaw, sparse_nme
 from pgnface.geometry import angles_from_rotation, solve_head_pose
 from pgnface.networks.inference import model_on_cpu, predict
 
@@ -56,7 +56,7 @@ def measure_bottleneck(
     yaw = angles_from_rotation(truth["pose"].rotation)[:, 1]
 
     def errors(points: Tensor) -> BinnedError:
-        return error_by_yaw(nme(points[..., :2], target[..., :2]), yaw)
+        return error_by_yaw(sparse_nme(points[..., :2], target[..., :2]), yaw)
 
     table = {}
     with torch.no_grad():

@@ -37,7 +37,7 @@ def rendered_faces(model: MorphableModel, count: int, image_size: int) -> list[K
         count: number of faces.
         image_size: pixels of the pictures.
     """
-    from pgnface.evaluation.synthetic import held_out_people
+    from pgnface.evaluation.protocols.synthetic import held_out_people
     from pgnface.geometry import angles_from_rotation
 
     batch = held_out_people(model, -(-count // 2), image_size, degrade=False)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from pgnface.data.cropping import BOX_SCALE, SquareBox, square_box
-from pgnface.evaluation.metrics import nme
+from pgnface.evaluation.metrics import sparse_nme
 from pgnface.networks.inference import predict_faces
 
 from .faces import KnownFace
@@ -142,7 +142,7 @@ def _errors(
         for i, face in enumerate(faces[start : start + batch_size]):
             points = (found.annotated_landmarks if face.annotated else found.landmarks)[i, :, :2]
             true = torch.from_numpy(face.landmarks[:, :2]).float()
-            errors.append(nme(points[None].cpu(), true[None]))
+            errors.append(sparse_nme(points[None].cpu(), true[None]))
     return torch.cat(errors)
 
 
