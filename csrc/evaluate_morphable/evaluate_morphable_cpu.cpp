@@ -71,13 +71,15 @@ inline __attribute__((always_inline)) void prefetch_panel(const V* columns) {
   }
 }
 
-// `size` columns of the basis from `first` on, as rows of kPanel.
+// `size` columns of the basis from `first` on, as rows of kPanel; on request asks for the next
+// panel.
 template <typename T, typename B>
 PGNFACE_CLONES void load_panel(const B* __restrict first, std::int64_t row, std::int64_t count,
-                               std::int64_t size, T* __restrict panel) {
+                               std::int64_t size, bool ask, T* __restrict panel) {
   for (std::int64_t p = 0; p < count; ++p, first += row, panel += kPanel<T>) {
     if (size == kPanel<T>) {
-      prefetch_panel<0, T>(first + kPanel<T>);
+      if (ask) prefetch_panel<0, T>(first + kPanel<T>);
+#pragma omp simd
       for (std::int64_t j = 0; j < kPanel<T>; ++j) panel[j] = static_cast<T>(first[j]);
     } else {
       for (std::int64_t j = 0; j < kPanel<T>; ++j) {
@@ -133,13 +135,14 @@ void evaluate_morphable_forward_cpu(const T* mean, const B* basis, const T* coef
     T* shapes = panel + count * kP;
     for (std::int64_t begin = 3 * first; begin < 3 * last; begin += kP) {
       const std::int64_t size = std::min(kP, 3 * last - begin);
-      load_panel(basis + begin, row, count, size, panel);
+      load_panel(basis + begin, row, count, size, true, panel);
       for (std::int64_t group = 0; group < groups.size; ++group) {
         const std::int64_t items = groups.items(group), outputs = round_up(items, 4);
         for (std::int64_t i = 0; i < outputs; ++i) {
           std::copy(mean + begin, mean + begin + size, shapes + i * kP);
         }
-        with.add_products(panel, kP, groups.factors_of(group), kG, count, shapes, kP, outputs, kP);
+        with.add_products(panel, kP, groups.factors_of(group), kG, count, shapes, kP, outputs, kP,
+                          nullptr);
         for (std::int64_t i = 0; i < items; ++i) {
           const std::int64_t n = group * kG + i;
           T *shape = shapes + i * kP, *out = output + n * row + begin;
@@ -164,7 +167,7 @@ void evaluate_morphable_backward_cpu(const T* grad, const T* mean, const B* basi
                                      T* grad_rotation, T* grad_translation, T* partial,
                                      std::int64_t batch, std::int64_t vertices, std::int64_t count,
                                      std::int64_t chunk, const Context& context) {
-  constexpr std::int64_t kP = kPanel<T>, kG = kGroup<T>;
+  constexpr std::int64_t kP = kPanel<T>, kG = kGroup<T>, kLanes = 64 / sizeof(T);
   const std::int64_t row = 3 * vertices, sums_row = count + kPoseSums, rows = round_up(count, 4);
   const std::int64_t chunks = (vertices + chunk - 1) / chunk, group_sums = (rows + kPoseSums) * kG;
   const Panels<T>& with = panels<T>();
@@ -204,7 +207,7 @@ void evaluate_morphable_backward_cpu(const T* grad, const T* mean, const B* basi
       std::fill(std::copy(from, from + count, factors + i * rows), factors + (i + 1) * rows, T(0));
     }
     std::fill(products, products + rows * kP, T(0));
-    with.add_products(by_item, kP, factors, rows, items, products, kP, rows, kP);
+    with.add_products(by_item, kP, factors, rows, items, products, kP, rows, kP, nullptr);
     for (std::int64_t p = 0; p < count; ++p) {
       for (std::int64_t j = 0; j < size; ++j) {
         grad_basis[p * row + begin + j] += products[p * kP + j];
@@ -224,7 +227,7 @@ void evaluate_morphable_backward_cpu(const T* grad, const T* mean, const B* basi
     for (std::int64_t j = 0; j < kP; ++j) {
       std::fill(room + j * kG, room + j * kG + lanes, j < size ? mean[begin + j] : T(0));
     }
-    with.add_products(groups.factors_of(group), kG, panel, kP, count, room, kG, kP, lanes);
+    with.add_products(groups.factors_of(group), kG, panel, kP, count, room, kG, kP, lanes, nullptr);
     for (std::int64_t i = 0; i < items; ++i) {
       for (std::int64_t j = 0; evaluated(recovery[i]) && j < kP; ++j) {
         shapes[j * kG + i] = room[j * kG + i];
@@ -238,11 +241,16 @@ void evaluate_morphable_backward_cpu(const T* grad, const T* mean, const B* basi
     T *products = panel + rows * kP, *room = products + rows * kP, *shapes = room + kG * kP;
     T *grads = shapes + kG * kP, *sums = grads + kG * kP,
       *factors = sums + groups.size * group_sums;
+    const bool meanwhile = batch <= kLanes;  // the next panel is asked for within the products
     std::fill(panel + count * kP, panel + rows * kP, T(0));
     std::fill(sums, sums + groups.size * group_sums, T(0));
     for (std::int64_t begin = 3 * first; begin < 3 * last; begin += kP) {
       const std::int64_t size = std::min(kP, 3 * last - begin);
-      if (scale || grad_coefficients) load_panel(basis + begin, row, count, size, panel);
+      Prefetches ahead;
+      if (scale || grad_coefficients) {
+        load_panel(basis + begin, row, count, size, !meanwhile, panel);
+        if (meanwhile) ahead = Prefetches(basis + begin + kP, row * sizeof(B), count);
+      }
       for (std::int64_t group = 0; group < groups.size; ++group) {
         const std::int64_t items = groups.items(group), lanes = round_up(items, 64 / sizeof(T));
         const std::int64_t offset = group * kG * row + begin;
@@ -253,12 +261,13 @@ void evaluate_morphable_backward_cpu(const T* grad, const T* mean, const B* basi
           with.unpose(shapes, groups.poses_of(group), lanes, grads, group_sum + rows * kG);
         }
         if (grad_coefficients) {
-          with.add_products_of_panels(grads, kG, panel, 1, kP, group_sum, kG, rows, lanes);
+          with.add_products_of_panels(grads, kG, panel, 1, kP, group_sum, kG, rows, lanes, &ahead);
         }
         if (grad_mean || grad_basis) {
           add_model(grads, group, begin, size, room, factors, products);
         }
       }
+      ahead.finish();
     }
     T* chunk_sums = partial + first / chunk * batch * sums_row;
     for (std::int64_t n = 0; n < batch; ++n) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "common/prefetch.h"
 #include "evaluate_morphable/evaluate_morphable.h"
 
 namespace pgnface {
@@ -16,13 +17,39 @@ constexpr std::int64_t kPanel = 3 * 64 / sizeof(T);
 template <typename T>
 constexpr std::int64_t kGroup = 2 * 64 / sizeof(T);
 
+// Memory to ask for: 256 bytes of each of `count` rows, half a row a step.
+class Prefetches {
+ public:
+  Prefetches() = default;
+  Prefetches(const void* first, std::int64_t row_bytes, std::int64_t count)
+      : next_(static_cast<const char*>(first)), row_(row_bytes), left_(2 * count) {}
+
+  PGNFACE_HD void step() {
+    if (left_ == 0) return;
+    prefetch(next_);
+    prefetch(next_ + 64);
+    next_ += --left_ % 2 == 1 ? 128 : row_ - 128;
+  }
+
+  void finish() {
+    while (left_ > 0) step();
+  }
+
+ private:
+  const char* next_ = nullptr;
+  std::int64_t row_ = 0, left_ = 0;
+};
+
 template <typename T>
 struct Panels {
   // out[i][j] += sum_p factors[i * factor_row + p * factor_step] * rows[p][j] for `outputs` (a
   // multiple of 4) rows, `count` terms and `columns` (whole 64-byte vectors). Strides in elements.
+  // With a single 64-byte vector of columns, where memory is slower than the arithmetic, `ahead`
+  // (unless null) is asked for meanwhile, as far as that goes.
   using Products = void (*)(const T* rows, std::int64_t row, const T* factors,
                             std::int64_t factor_step, std::int64_t count, T* out,
-                            std::int64_t out_row, std::int64_t outputs, std::int64_t columns);
+                            std::int64_t out_row, std::int64_t outputs, std::int64_t columns,
+                            Prefetches* ahead);
   Products add_products;            // with factor_row = 1
   Products add_products_of_panels;  // with factor_row = kPanel
 
