@@ -17,6 +17,7 @@ import tyro
 from tyro.conf import Positional, subcommand
 
 from pgnface._errors import NothingFoundError
+from pgnface.commands.data import Data
 from pgnface.commands.experiment import Experiment
 from pgnface.commands.model import Model
 from pgnface.training.config import TrainConfig
@@ -217,6 +218,7 @@ Command = (
     | Annotated[Reconstruct, subcommand("reconstruct")]
     | Annotated[Experiment, subcommand("experiment")]
     | Annotated[Model, subcommand("model")]
+    | Annotated[Data, subcommand("data")]
     | Annotated[Bench, subcommand("bench")]
 )
 

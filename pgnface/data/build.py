@@ -69,7 +69,9 @@ def build_source(config: SourceConfig, model: MorphableModel, image_size: int) -
             from .shards import ShardSource
 
             return ShardSource(
-                *(config.shards, image_size, config.frames, config.extent, config.seed), **sizes
+                *(config.shards, image_size, config.frames, config.extent, config.seed),
+                group=config.group,
+                **sizes,
             )
         case VideoConfig():
             from .video import VideoSource

@@ -50,7 +50,7 @@ class FolderConfig:
     kind: ClassVar[str] = "folder"
     root: str
     """Folder, searched recursively."""
-    detector: Literal["none", "auto", "haar", "face-alignment"] = "none"
+    detector: Literal["none", "auto", "haar", "face-alignment", "dlib"] = "none"
     """How the face is found; "none" takes the photos for face crops already."""
     frames: int = 2
     """Crops of each photo."""
@@ -62,13 +62,16 @@ class FolderConfig:
 
 @dataclass(frozen=True)
 class ShardsConfig:
-    """Unlabelled face crops in WebDataset shards (.tar)."""
+    """Unlabelled face crops in WebDataset shards (.tar), as `pgnface data prepare` writes them."""
 
     kind: ClassVar[str] = "shards"
     shards: str
-    """Path with wildcards or braces, such as "faces/faces-{000000..000003}.tar"."""
+    """Folder, or path with wildcards or braces, such as "faces/faces-{000000..000003}.tar"."""
+    group: Literal["image", "track", "identity"] = "image"
+    """What the frames of a subject are: crops of one photo, frames of one track of a video, or
+    photos of one person."""
     frames: int = 2
-    """Crops of each photo."""
+    """Frames of each subject."""
     extent: float = 1.0
     """Side of a crop over the longer side of a photo, where no detector says where to cut."""
     seed: int = 0
@@ -84,7 +87,7 @@ class VideoConfig:
     """The file."""
     frames: int = 2
     """Frames of each batch entry."""
-    detector: Literal["auto", "haar", "face-alignment"] = "auto"
+    detector: Literal["auto", "haar", "face-alignment", "dlib"] = "auto"
     """How the face is found."""
     seed: int = 0
     """Of the choice of frames and the augmentation."""

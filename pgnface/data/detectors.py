@@ -17,36 +17,70 @@ from numpy.typing import NDArray
 
 from pgnface._errors import UserError
 
-from .cropping import SquareBox, square_box
+from .cropping import SquareBox
 
 Detector = Callable[[NDArray[np.uint8]], list[SquareBox]]
 
-METHODS = ("auto", "haar", "face-alignment")
+METHODS = (
+    *("auto", "haar", "face-alignment", "face-alignment:blazeface", "face-alignment:retinaface"),
+    *("face-alignment:scrfd", "face-alignment:yunet", "mediapipe", "dlib"),
+)
 
 
-def build_detector(method: str = "auto", weights: str | Path | None = None) -> Detector:
+def build_detector(
+    method: str = "auto", weights: str | Path | None = None, device: str = "auto"
+) -> Detector:
     """A detector by name.
 
     Args:
         method: ``"haar"``, OpenCV's cascades, which need nothing else; ``"face-alignment"``, the
             S3FD network of the package of that name (``pip install pgnface[detect]``), far better
-            at profiles and in crowds; ``"auto"``, the latter where it is installed and its weights
-            are at hand, else the former.
-        weights: file of S3FD's weights, in place of the one that face-alignment keeps.
+            at profiles and in crowds, or after a colon another of its detectors; ``"mediapipe"``
+            and ``"dlib"``, where those packages are installed; ``"auto"``, face-alignment where it
+            is installed and its weights are at hand, else Haar.
+        weights: file of the network's weights, in place of the one that face-alignment keeps;
+            MediaPipe needs its .tflite file.
+        device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for the GPU where it can be used, of
+            face-alignment's networks.
 
     Raises:
         UserError: for an unknown method, or one whose package or weights are missing.
     """
-    if method not in METHODS:
-        raise UserError(f"detector must be one of {', '.join(METHODS)}, got {method!r}")
+    from . import optional_detectors as optional
+
+    method = resolve_method(method, weights)
     if method == "haar":
         return HaarDetector()
-    if method == "auto" and not _face_alignment_is_ready(weights):
-        return HaarDetector()
-    return FaceAlignmentDetector(weights)
+    if method == "mediapipe":
+        return optional.MediaPipeDetector(weights)
+    if method == "dlib":
+        return optional.DlibDetector()
+    network = method.partition(":")[2] or "sfd"
+    return optional.FaceAlignmentDetector(weights, device, network)
 
 
-class _Fit(NamedTuple):
+def resolve_method(method: str, weights: str | Path | None = None) -> str:
+    """What ``"auto"`` stands for on this machine; other methods as they are.
+
+    Raises:
+        UserError: for an unknown method.
+    """
+    if method not in METHODS:
+        raise UserError(f"detector must be one of {', '.join(METHODS)}, got {method!r}")
+    if method != "auto":
+        return method
+    from .optional_detectors import face_alignment_is_ready
+
+    return "face-alignment" if face_alignment_is_ready(weights) else "haar"
+
+
+def detect_many(detect: Detector, images: Sequence[NDArray[np.uint8]]) -> list[list[SquareBox]]:
+    """What a detector finds in each of several images, at once where it can."""
+    batch = getattr(detect, "batch", None)
+    return batch(images) if batch else [detect(image) for image in images]
+
+
+class BoxFit(NamedTuple):
     """From a detector's square box to ours: shift of the centre in sides, factor of the side."""
 
     x: float
@@ -65,9 +99,9 @@ class HaarDetector:
     """
 
     _CASCADES = (
-        ("haarcascade_frontalface_alt2.xml", False, _Fit(0.0, 0.14, 1.17)),
-        ("haarcascade_profileface.xml", False, _Fit(-0.03, 0.15, 0.99)),
-        ("haarcascade_profileface.xml", True, _Fit(-0.03, 0.15, 0.99)),
+        ("haarcascade_frontalface_alt2.xml", False, BoxFit(0.0, 0.14, 1.17)),
+        ("haarcascade_profileface.xml", False, BoxFit(-0.03, 0.15, 0.99)),
+        ("haarcascade_profileface.xml", True, BoxFit(-0.03, 0.15, 0.99)),
     )
     # Measured on 120 annotated faces: 93 found, against 95 with 640 pixels, steps of 1.1 and 4
     # neighbours, in 39 % of the time. Faces below 24 of 320 pixels are not found.
@@ -113,42 +147,6 @@ class HaarDetector:
         return sorted(kept, key=lambda box: -box.side)
 
 
-class FaceAlignmentDetector:
-    """S3FD (Zhang et al., ICCV 2017) of the package face-alignment (Bulat and Tzimiropoulos)."""
-
-    # S3FD's boxes reach from the brows to the chin and from ear to ear, much as landmarks do.
-    _THRESHOLD = 0.5
-
-    def __init__(self, weights: str | Path | None = None, device: str = "cpu") -> None:
-        try:
-            from face_alignment.detection.sfd import FaceDetector
-        except ImportError as error:
-            raise UserError(
-                "the detector face-alignment is not installed: pip install 'pgnface[detect]'"
-            ) from error
-        if weights is not None and not Path(weights).is_file():
-            raise UserError(f"no such file of detector weights: {weights}")
-        try:
-            self._detector = FaceDetector(
-                device=device, path_to_detector=None if weights is None else str(weights)
-            )
-        except Exception as error:  # its download fails in many ways
-            raise UserError(
-                f"the weights of face-alignment cannot be loaded ({error}); put "
-                f"s3fd-619a316812.pth into {_torch_cache()}, or use the detector haar"
-            ) from error
-
-    def __call__(self, image: NDArray[np.uint8]) -> list[SquareBox]:
-        """Squares of the faces in an RGB image, the largest first."""
-        faces = self._detector.detect_from_image(image)
-        found = [
-            (float(score), square_box((x0, y0, x1, y1)))
-            for x0, y0, x1, y1, score in faces
-            if score > self._THRESHOLD
-        ]
-        return sorted(suppress_overlaps(found), key=lambda box: -box.side)
-
-
 def suppress_overlaps(
     found: Sequence[tuple[float, SquareBox]],
     kept: Sequence[SquareBox] = (),
@@ -178,18 +176,3 @@ def intersection_over_union(a: SquareBox, b: SquareBox) -> float:
     """Area that two squares share over the area that they cover."""
     shared = shared_area(a, b)
     return shared / (a.side**2 + b.side**2 - shared)
-
-
-def _torch_cache() -> Path:
-    import torch
-
-    return Path(torch.hub.get_dir()) / "checkpoints"
-
-
-def _face_alignment_is_ready(weights: str | Path | None) -> bool:
-    """Whether the package is installed and its weights need no download."""
-    from importlib.util import find_spec
-
-    if find_spec("face_alignment") is None:
-        return False
-    return weights is not None or any(_torch_cache().glob("s3fd*.pth"))

@@ -1,43 +1,75 @@
-"""Unlabelled face crops in WebDataset shards: plain tar files, an image a sample."""
+"""Unlabelled face crops in WebDataset shards: plain tar files, an image a sample.
+
+A .json beside an image, as :mod:`pgnface.data.prepare` writes it, says where the face's box is and
+whose face it is.
+"""
 
 from __future__ import annotations
 
+import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from glob import glob
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pgnface._errors import UserError
 
 from .augment import CropJitter
+from .cropping import SquareBox
 from .images import IMAGE_SUFFIXES, decode_image
 from .source import EpochOrder
 from .unlabeled import UnlabeledSource, Views, central_square
 
+GROUPS = ("image", "track", "identity")
+
 _EXTENSIONS = tuple(suffix[1:] for suffix in IMAGE_SUFFIXES)
 
 
-class ShardSource(UnlabeledSource):
-    """Images of WebDataset shards; the frames of a subject are crops of one image.
+class ShardImage(NamedTuple):
+    """An image of a shard.
 
-    A shard is read in order, as tar files want it, and held while its samples are used; the order
-    of the shards, and of the samples within one, is shuffled anew in each epoch. So any step can be
-    made without those before it, at the cost of reading one shard.
+    Attributes:
+        name: the shard's and the sample's.
+        data: the encoded image.
+        about: what the .json beside it says; empty without one.
+    """
+
+    name: str
+    data: bytes
+    about: dict
+
+
+class ShardSource(UnlabeledSource):
+    """Images of WebDataset shards.
+
+    The frames of a subject are crops of one image, or images of one person. A shard is read in
+    order, as tar files want it, and held while its samples are used; the order of the shards, and
+    of the samples within one, is shuffled anew in each epoch. So any step can be made without those
+    before it, at the cost of reading one shard.
 
     Args:
-        shards: path of the .tar files with wildcards or braces (``faces-{000000..000003}.tar``).
+        shards: path of the .tar files with wildcards or braces (``faces-{000000..000003}.tar``), or
+            their folder.
         image_size: pixels of the crops.
-        frames: crops of each image.
-        extent: side of a crop over the longer side of an image, before the jitter.
+        frames: crops of each subject.
+        extent: side of a crop over the longer side of an image, before the jitter, where no .json
+            says where the face's box is.
+        group: what a subject is: an ``"image"``, or what a shard holds of a ``"track"`` (a face
+            followed through a video) or of an ``"identity"`` (a person, whose videos may differ in
+            light and in years), by the .json of each image.
         seed: of the order and the augmentation.
         identity_count, expression_count: sizes of the coefficients, which are unknown here.
 
     Raises:
         FileNotFoundError: when no file matches.
-        UserError: when no shard holds an image. Damaged shards are used up to the damage and
-            counted in ``skipped``, as is an image that cannot be decoded.
+        UserError: when no shard holds a subject. Damaged shards are used up to the damage and
+            counted in ``skipped``, as is an image that cannot be decoded or a subject of fewer
+            images than ``frames``.
     """
 
     def __init__(
@@ -50,59 +82,115 @@ class ShardSource(UnlabeledSource):
         identity_count: int = 0,
         expression_count: int = 0,
         jitter: CropJitter | None = None,
+        group: str = "image",
     ) -> None:
         super().__init__(image_size, frames, seed, identity_count, expression_count, jitter)
+        if group not in GROUPS:
+            raise UserError(f"group must be one of {', '.join(GROUPS)}, got {group!r}")
         self.extent = extent
+        self.group = group
+        self.same_image = group == "image"
         self._paths = expand_shards(shards)
         counts = [self._count(path) for path in self._paths]
         self._paths = [path for path, count in zip(self._paths, counts, strict=True) if count]
         self._counts = [count for count in counts if count]
         if not self._paths:
-            raise UserError(f"{shards}: no images in the shards ({len(self.skipped)} unusable)")
+            raise UserError(
+                f"{shards}: no {self._what} in the shards ({len(self.skipped)} unusable)"
+            )
         self._shard_order = EpochOrder(len(self._paths), seed)
-        self._loaded: tuple[Path, list[tuple[str, bytes]]] | None = None
+        self._loaded: tuple[Path, list[list[ShardImage]]] | None = None
+
+    @property
+    def _what(self) -> str:
+        return "images" if self.group == "image" else f"{self.group} of {self.frames} images"
 
     def __len__(self) -> int:
         return sum(self._counts)
 
     def _name(self, position: int) -> str:
-        return self._sample(position)[0]
+        return self._subject_name(self._subject(position))
+
+    def _subject_name(self, images: list[ShardImage]) -> str:
+        return images[0].name if self.group == "image" else str(images[0].about[self.group])
 
     def _views(self, position: int, rng: np.random.Generator) -> Views:
-        name, data = self._sample(position)
-        image = decode_image(data, name)
-        box = central_square(image, self.extent)
-        return Views(name, [image] * self.frames, [box] * self.frames)
+        subject = self._subject(position)
+        if self.group == "image":
+            image = decode_image(subject[0].data, subject[0].name)
+            box = self._box(subject[0], image)
+            return Views(subject[0].name, [image] * self.frames, [box] * self.frames)
+        # One from each of equal stretches: frames side by side would teach nothing.
+        edges = np.linspace(0, len(subject), self.frames + 1).astype(int)
+        chosen = [subject[int(rng.integers(a, b))] for a, b in pairwise(edges)]
+        images = [decode_image(entry.data, entry.name) for entry in chosen]
+        boxes = [self._box(entry, image) for entry, image in zip(chosen, images, strict=True)]
+        return Views(self._subject_name(subject), images, boxes)
 
-    def _sample(self, position: int) -> tuple[str, bytes]:
-        """The sample at a place of the endless shuffled order."""
+    def _box(self, entry: ShardImage, image: NDArray[np.uint8]) -> SquareBox:
+        """Where the face is: the .json says it, or the image is a face crop."""
+        if "crop_box" not in entry.about:
+            return central_square(image, self.extent)
+        try:
+            box = SquareBox(*map(float, entry.about["crop_box"]))
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{entry.name}: expected crop_box [x, y, side] ({error})") from None
+        if not (np.isfinite(box).all() and box.side > 0):
+            raise UserError(f"{entry.name}: expected crop_box [x, y, side], got {list(box)}")
+        return box
+
+    def _subject(self, position: int) -> list[ShardImage]:
+        """The images of the subject at a place of the endless shuffled order."""
         epoch, offset = divmod(position, len(self))
         for turn in range(len(self._paths)):
             shard = self._shard_order[epoch * len(self._paths) + turn]
             if offset < self._counts[shard]:
                 order = EpochOrder(self._counts[shard], self.seed + 1 + shard)
-                return self._samples(self._paths[shard])[
+                return self._subjects(self._paths[shard])[
                     order[epoch * self._counts[shard] + offset]
                 ]
             offset -= self._counts[shard]
-        raise AssertionError("an offset below the number of samples lies in some shard")
+        raise AssertionError("an offset below the number of subjects lies in some shard")
 
-    def _samples(self, path: Path) -> list[tuple[str, bytes]]:
+    def _subjects(self, path: Path) -> list[list[ShardImage]]:
         if self._loaded is None or self._loaded[0] != path:
-            self._loaded = (path, list(self._read(path)))
+            self._loaded = (path, self._grouped(self._read(path)))
         return self._loaded[1]
 
+    def _grouped(self, images: Iterable[ShardImage]) -> list[list[ShardImage]]:
+        """The images of each subject, in the order in which subjects come up."""
+        if self.group == "image":
+            return [[image] for image in images]
+        subjects: dict[str, list[ShardImage]] = {}
+        for image in images:
+            if (key := image.about.get(self.group)) is None:
+                self.skipped[image.name] = f"its .json names no {self.group}"
+            else:
+                subjects.setdefault(key, []).append(image)
+        for key, members in subjects.items():
+            if len(members) < self.frames:
+                self.skipped[key] = f"{len(members)} images, expected at least {self.frames}"
+        return [members for members in subjects.values() if len(members) >= self.frames]
+
     def _count(self, path: Path) -> int:
-        count = sum(1 for _ in self._read(path))
+        count = len(self._grouped(self._read(path)))
         if path.stat().st_size % tarfile.BLOCKSIZE:
             # A tar file that ends within the header of a member looks complete to the reader.
             self.skipped.setdefault(path.name, "damaged: ends within a block")
         if not count:
-            self.skipped.setdefault(path.name, "no images in the shard")
+            self.skipped.setdefault(path.name, f"no {self._what} in the shard")
         return count
 
-    def _read(self, path: Path) -> Iterator[tuple[str, bytes]]:
-        """Names and encoded images of a shard, up to where it is damaged."""
+    def _about(self, name: str, data: bytes | None) -> dict:
+        """What a .json says."""
+        try:
+            about = json.loads(data or b"{}")
+        except ValueError as error:
+            about, self.skipped[name] = {}, f"its .json is damaged ({error})"
+        return about if isinstance(about, dict) else {}
+
+    def _read(self, path: Path) -> Iterator[ShardImage]:
+        """Images of a shard, up to where it is damaged."""
         from webdataset.tariterators import group_by_keys, tar_file_expander
 
         def damaged(error: Exception) -> bool:
@@ -115,19 +203,22 @@ class ShardSource(UnlabeledSource):
                 for sample in group_by_keys(tar_file_expander(source, handler=damaged)):
                     image = next((sample[e] for e in _EXTENSIONS if e in sample), None)
                     if image is not None:
-                        yield f"{path.name}/{sample['__key__']}", image
+                        name = f"{path.name}/{sample['__key__']}"
+                        yield ShardImage(name, image, self._about(name, sample.get("json")))
         except (OSError, tarfile.TarError, ValueError) as error:
             self.skipped[path.name] = f"damaged: {error}"
 
 
 def expand_shards(pattern: str | Path) -> list[Path]:
-    """Files of a pattern with braces and wildcards, sorted.
+    """Files of a pattern with braces and wildcards, or the .tar files of a folder, sorted.
 
     Raises:
         FileNotFoundError: when a file named without a wildcard is missing, or nothing matches.
     """
     from webdataset.shardlists import expand_urls
 
+    if Path(pattern).is_dir():
+        pattern = Path(pattern, "*.tar")
     paths: list[Path] = []
     for entry in expand_urls(str(pattern)):
         found = sorted(glob(entry))

@@ -17,7 +17,18 @@ from .cropping import SquareBox
 from .detectors import Detector, build_detector, intersection_over_union
 from .unlabeled import UnlabeledSource, Views
 
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
+VIDEO_SUFFIXES = (
+    ".mp4",
+    ".avi",
+    ".mov",
+    ".mkv",
+    ".webm",
+    ".m4v",
+    ".mpg",
+    ".mpeg",
+    ".mjpg",
+    ".mjpeg",
+)
 
 
 class Video:
@@ -167,13 +178,17 @@ def follow_face(images: list[NDArray[np.uint8]], detect: Detector) -> list[Squar
     track: list[SquareBox | None] = []
     last: SquareBox | None = None
     for image in images:
-        found = detect(image)
-        if last is not None:
-            found = [box for box in found if intersection_over_union(box, last) > 0.2]
-            found.sort(key=lambda box: -intersection_over_union(box, last))
-        track.append(found[0] if found else None)
+        track.append(continue_track(detect(image), last))
         last = track[-1] or last
     return track
+
+
+def continue_track(found: list[SquareBox], last: SquareBox | None) -> SquareBox | None:
+    """Of the faces in a frame, largest first, the one whose box was ``last``, if any is."""
+    if last is None:
+        return found[0] if found else None
+    best = max(found, key=lambda box: intersection_over_union(box, last), default=None)
+    return best if best is not None and intersection_over_union(best, last) > 0.2 else None
 
 
 def interpolate_boxes(boxes: list[SquareBox | None]) -> list[SquareBox]:

@@ -1,0 +1,105 @@
+"""``pgnface data``: data sets made ready for training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, subcommand
+
+
+@dataclass
+class Prepare:
+    """Find the faces in photos, folders and videos, crop them and write WebDataset shards with a
+    manifest. The same command continues after an interruption."""
+
+    inputs: Positional[tuple[Path, ...]]
+    """Photos, videos, and folders of them, searched recursively."""
+    output: Path = Path("pgnface-data")
+    """Folder for shards, manifest.json and skipped.jsonl."""
+    layout: Literal["photos", "people"] = "photos"
+    """people: each folder below an input is a person, and each folder of images or video in it a
+    track (VoxCeleb's id/video/clip, YouTube Faces' name/number)."""
+    detector: Literal[
+        "auto",
+        "haar",
+        "face-alignment",
+        "face-alignment:blazeface",
+        "face-alignment:retinaface",
+        "face-alignment:scrfd",
+        "face-alignment:yunet",
+        "mediapipe",
+        "dlib",
+        "labels",
+        "none",
+    ] = "auto"
+    """auto: face-alignment where it and its weights are installed, else Haar; labels: the landmarks
+    in a .mat, .pts or .t7 file beside each photo; none: the photos are face crops already."""
+    weights: Path | None = None
+    """File of the detector's weights; default: those that its package keeps."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where face-alignment runs."""
+    batch: int = 16
+    """Images that face-alignment looks at together."""
+    workers: int = 1
+    """Processes. The shards do not depend on it."""
+    size: int = 256
+    """Pixels of a crop at most; a smaller face keeps its own."""
+    margin: float = 1.25
+    """Side of the crop over the side of the face's box, for crops that vary in training."""
+    min_side: float = 40.0
+    """Pixels of the box's side below which a face is left out."""
+    min_sharpness: float = 0.0
+    """Variance of the Laplacian below which a face is left out."""
+    every: int = 5
+    """In a video, every how many frames one is used."""
+    max_frames: int = 100
+    """Frames of a track at most, evenly spread."""
+    quality: int = 95
+    """Of the JPEG files."""
+    shard_size: int = 1000
+    """Images of a shard, roughly."""
+    json: bool = False
+    """Print the manifest as JSON and nothing else."""
+
+    def run(self) -> None:
+        from dataclasses import fields
+
+        from pgnface.data.prepare import PrepareSettings, prepare
+        from pgnface.data.prepare.summary import print_summary
+
+        names = [field.name for field in fields(PrepareSettings)]
+        settings = {name: getattr(self, name) for name in names}
+        settings["weights"] = None if self.weights is None else str(self.weights)
+        manifest = prepare(
+            self.inputs,
+            self.output,
+            PrepareSettings(**settings),
+            workers=self.workers,
+            progress=not self.json,
+        )
+        print_summary(manifest, self.output, as_json=self.json)
+
+
+@dataclass
+class Verify:
+    """Check the shards of a finished preparation against the checksums in its manifest."""
+
+    root: Positional[Path]
+    """Folder that `pgnface data prepare` wrote."""
+
+    def run(self) -> None:
+        from pgnface.data.prepare.verify import verify
+
+        print(f"{verify(self.root)} shards are as they were written")
+
+
+@dataclass
+class Data:
+    """Make data sets ready for training."""
+
+    action: Annotated[Prepare, subcommand("prepare")] | Annotated[Verify, subcommand("verify")]
+
+    def run(self) -> None:
+        self.action.run()
