@@ -38,9 +38,12 @@ def load_model(
     ids = None if landmarks is None else read_landmark_ids(landmarks)
     try:
         reader, contents = _recognise(path)
-        return reader.read(contents, path, ids)
+        model = reader.read(contents, path, ids)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error.args[0]}") from error
+    if ids is not None:
+        model.notes = (*model.notes, "landmarks as given, not those of the file")
+    return model
 
 
 def model_format(path_or_name: str | Path = "default") -> str:

@@ -31,6 +31,32 @@ def require_keys(contents: dict[str, Any], keys: tuple[str, ...]) -> None:
         raise KeyError(f"missing {', '.join(missing)}; found {found}")
 
 
+def read_beside(path: Path, *keys: str) -> dict[str, Any]:
+    """:func:`read_contents` of a file that belongs to another, with the keys that it must have.
+
+    Raises:
+        ValueError: as :func:`read_contents`, and when a key is missing; the message names the file.
+    """
+    try:
+        contents = read_contents(path)
+        require_keys(contents, keys)
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{path.name}: {error.args[0]}") from error
+    return contents
+
+
+def read_array(path: Path) -> np.ndarray:
+    """The array of an ``.npy`` file.
+
+    Raises:
+        ValueError: when the file is damaged, or holds what could run code.
+    """
+    try:
+        return np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(f"{path.name}: not a readable npy file ({error})") from error
+
+
 def _read_npz(path: Path) -> dict[str, Any]:
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -56,7 +82,11 @@ def _read_mat(path: Path) -> dict[str, Any]:
         return {key: value.T for key, value in _read_hdf5(path).items()}
     except (MatReadError, ValueError, TypeError, OSError, EOFError, zlib.error) as error:
         raise ValueError(f"not a readable .mat file ({error})") from error
-    return {key: value for key, value in arrays.items() if not key.startswith("__")}
+    arrays = {key: value for key, value in arrays.items() if not key.startswith("__")}
+    first = next(iter(arrays.values()), None)
+    if len(arrays) == 1 and first.dtype.names and first.size == 1:  # one struct of arrays
+        return {key: first.reshape(())[key][()] for key in first.dtype.names}
+    return arrays
 
 
 def _read_hdf5(path: Path) -> dict[str, Any]:

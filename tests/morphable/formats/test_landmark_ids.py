@@ -60,6 +60,8 @@ def test_missing_file():
 
 def test_given_landmarks_come_before_the_files(tmp_path):
     save_model(tiny_model(), tmp_path / "tiny.npz")
-    assert load_model(tmp_path / "tiny.npz", landmarks=IDS).landmarks.tolist() == IDS
+    model = load_model(tmp_path / "tiny.npz", landmarks=IDS)
+    assert model.landmarks.tolist() == IDS
+    assert model.notes == ("landmarks as given, not those of the file",)
     with pytest.raises(ValueError, match="landmarks: expected ids from 0 to 220, got 0 to 670"):
         load_model(tmp_path / "tiny.npz", landmarks=[10 * i for i in range(68)])
