@@ -4,12 +4,13 @@ Metrics of points and poses take and give tensors; those of meshes take anything
 an array and give arrays.
 """
 
-from .alignment import IDENTITY, Alignment, align_points
-from .bins import BinnedError, check_bins, error_by_yaw
+from .alignment import IDENTITY, Alignment, align_along, align_points
+from .bins import BinnedError, balanced_subset, check_bins, error_by_yaw
 from .curves import cumulative_error
 from .icp import IcpResult, icp
 from .landmarks import box_size, dense_nme, sparse_nme
 from .pose import MAX_ANGLE, PoseError, PoseErrors, mean_pose_error, pose_errors
+from .scan_to_mesh import SurfaceFit, align_surface
 from .shape import shape_error
 from .surface import Surface, SurfacePoints, point_to_plane, point_to_surface, vertex_normals
 
@@ -22,8 +23,12 @@ __all__ = [
     "PoseError",
     "PoseErrors",
     "Surface",
+    "SurfaceFit",
     "SurfacePoints",
+    "align_along",
     "align_points",
+    "align_surface",
+    "balanced_subset",
     "box_size",
     "check_bins",
     "cumulative_error",

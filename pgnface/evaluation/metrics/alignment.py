@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.transform import Rotation
 
 from .surface import check_points
 
@@ -88,3 +89,31 @@ def align_points(
     )
     size, rotation = float(fit.scale[0]) if scale else 1.0, fit.rotation[0].numpy()
     return Alignment(size, rotation, target_mean - size * rotation @ source_mean)
+
+
+def align_along(
+    source: NDArray[np.float64],
+    target: NDArray[np.float64],
+    directions: NDArray[np.float64],
+    *,
+    scale: bool = False,
+) -> Alignment:
+    """A Gauss-Newton step from the identity that minimises the distances of pairs of points along
+    given directions, ``sum (n . (target - aligned source))^2``.
+
+    Args:
+        source, target, directions: ``(N, 3)``, the directions of unit length.
+        scale: a similarity rather than a rigid motion.
+    """
+    centre = source.mean(0)
+    arms = source - centre
+    size = np.sqrt((arms**2).sum(1).mean())
+    # Arms in units of their size, so that turns and shifts are of one magnitude.
+    columns = [np.cross(arms / size, directions), directions]
+    if scale:
+        columns.append(((arms / size) * directions).sum(1, keepdims=True))
+    gap = ((target - source) * directions).sum(1)
+    solution = np.linalg.lstsq(np.hstack(columns), gap, rcond=1e-10)[0]
+    rotation = Rotation.from_rotvec(solution[:3] / size).as_matrix()
+    factor = float(np.exp(solution[6] / size)) if scale else 1.0
+    return Alignment(factor, rotation, centre + solution[3:6] - factor * rotation @ centre)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,6 +29,33 @@ class BinnedError:
     mean: float
     std: float
     overall: float
+
+
+def balanced_subset(
+    yaw: Tensor, edges: Sequence[float] = (0, 30, 60, 90), size: int | None = None, seed: int = 0
+) -> Tensor:
+    """As many samples from each bin of |yaw|, drawn without replacement: ``(M,)``, ascending.
+
+    Args:
+        yaw: ``(N,)`` degrees.
+        edges: of the bins, as in :func:`error_by_yaw`.
+        size: samples of a bin; as many as the smallest bin has by default.
+        seed: of the draw, which is the same on every machine.
+
+    Raises:
+        ValueError: for wrong edges, or a bin with fewer samples than ``size``.
+    """
+    index = _bin_index(yaw, check_bins(edges))
+    members = [(index == i).nonzero()[:, 0] for i in range(len(edges) - 1)]
+    smallest = min(map(len, members))
+    size = smallest if size is None else size
+    if not 1 <= size <= smallest:
+        raise ValueError(
+            f"expected at least {max(size, 1)} samples in each bin, got {[len(m) for m in members]}"
+        )
+    generator = np.random.default_rng(seed)
+    drawn = [generator.choice(m.numpy(), size, replace=False) for m in members]
+    return torch.from_numpy(np.sort(np.concatenate(drawn)))
 
 
 def check_bins(edges: Sequence[float]) -> list[float]:
@@ -61,8 +89,7 @@ def error_by_yaw(errors: Tensor, yaw: Tensor, edges: Sequence[float] = (0, 30, 6
             f"errors and yaw must have shape (N,), got {tuple(errors.shape)}, {tuple(yaw.shape)}"
         )
     edges = check_bins(edges)
-    inner = torch.tensor(edges[1:-1], dtype=torch.float64)
-    index = torch.bucketize(yaw.abs().double().cpu(), inner)
+    index = _bin_index(yaw, edges)
     errors = errors.double().cpu()
     groups = [errors[index == i] for i in range(len(edges) - 1)]
     means = [float(group.mean()) if len(group) else float("nan") for group in groups]
@@ -75,3 +102,8 @@ def error_by_yaw(errors: Tensor, yaw: Tensor, edges: Sequence[float] = (0, 30, 6
         std=float(filled.std(correction=0)) if len(filled) else float("nan"),
         overall=float(errors.mean()),
     )
+
+
+def _bin_index(yaw: Tensor, edges: Sequence[float]) -> Tensor:
+    inner = torch.tensor(edges[1:-1], dtype=torch.float64)
+    return torch.bucketize(yaw.abs().double().cpu(), inner)

@@ -11,9 +11,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
-from scipy.spatial.transform import Rotation
 
-from .alignment import IDENTITY, Alignment, align_points
+from .alignment import IDENTITY, Alignment, align_along, align_points
 from .surface import Surface, check_points
 
 
@@ -95,7 +94,7 @@ def icp(
         if metric == "point":
             alignment = align_points(source[kept], points[kept], scale=scale)
         else:
-            step = _plane_step(moved[kept], points[kept], directions[kept], scale)
+            step = align_along(moved[kept], points[kept], directions[kept], scale=scale)
             alignment = step.after(alignment)
         taken += 1
 
@@ -143,19 +142,3 @@ def _keep(distances: NDArray, trim: float, max_distance: float) -> NDArray[np.bo
             f" (max_distance {max_distance:g}, trim {trim:g}); is the start roughly right?"
         )
     return kept
-
-
-def _plane_step(moved, points, directions, scale: bool) -> Alignment:
-    """Gauss-Newton step of the distances along the normals."""
-    centre = moved.mean(0)
-    arms = moved - centre
-    size = np.sqrt((arms**2).sum(1).mean())
-    # Arms in units of their size, so that turns and shifts are of one magnitude.
-    columns = [np.cross(arms / size, directions), directions]
-    if scale:
-        columns.append(((arms / size) * directions).sum(1, keepdims=True))
-    gap = ((points - moved) * directions).sum(1)
-    solution = np.linalg.lstsq(np.hstack(columns), gap, rcond=1e-10)[0]
-    rotation = Rotation.from_rotvec(solution[:3] / size).as_matrix()
-    factor = float(np.exp(solution[6] / size)) if scale else 1.0
-    return Alignment(factor, rotation, centre + solution[3:6] - factor * rotation @ centre)

@@ -52,8 +52,13 @@ class Surface:
     def __init__(self, vertices: ArrayLike, triangles: ArrayLike) -> None:
         self.vertices, self.triangles = check_mesh(vertices, triangles)
         self.corners = self.vertices[self.triangles]
-        centroids = self.corners.mean(1)
+        self._centroids = centroids = self.corners.mean(1)
         self._radii = np.linalg.norm(self.corners - centroids[:, None], axis=-1).max(1)
+        self._planes = self.normals()
+        # The plane of a sliver is lost in rounding: its sphere has to do.
+        edges = self.corners[:, 1:] - self.corners[:, :1]
+        area = np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1)
+        self._planes[area < 1e-8 * self._radii**2] = 0
         smallest = np.finfo(np.float64).tiny
         octaves = np.floor(np.log2(np.maximum(self._radii, smallest))).astype(int)
         self._groups: list[tuple[NDArray[np.int64], cKDTree, float]] = []
@@ -99,12 +104,26 @@ class Surface:
             for column in range(len(ranks)):
                 numbers = members[found[:, column]]
                 near = reach[:, column] - self._radii[numbers] < best.distances[open_points]
-                self._measure(points, best, open_points[near], numbers[near])
+                rows, numbers = open_points[near], numbers[near]
+                near = self._lower_bound(points[rows], numbers) < best.distances[rows]
+                self._measure(points, best, rows[near], numbers[near])
             if count == len(members):
                 break
             undecided = reach[:, -1] - radius < best.distances[open_points]
             open_points = open_points[undecided]
             count, seen = min(count * _GROWTH, len(members)), count
+
+    def _lower_bound(self, points, numbers) -> NDArray[np.float64]:
+        """Distance from points to the discs that hold the triangles, one of each. Of the triangles
+        that a point hovers over at some height the sphere tells few apart, the disc all but those
+        below it.
+        """
+        arms = points - self._centroids[numbers]
+        height = np.einsum("ij,ij->i", arms, self._planes[numbers])
+        square = np.einsum("ij,ij->i", arms, arms)
+        beside = np.sqrt(np.maximum(square - height**2, 0)) - self._radii[numbers]
+        # Less by the rounding of these numbers, lest the nearest triangle be missed.
+        return np.hypot(height, np.maximum(beside, 0)) - 1e-9 * np.sqrt(square)
 
     def _measure(self, points, best, rows, numbers) -> None:
         """Keep the triangle ``numbers[i]`` for the point ``rows[i]`` where it is nearer."""

@@ -27,3 +27,14 @@ def test_an_empty_bin_is_left_out_of_the_mean():
 def test_error_by_yaw_rejects_edges(edges):
     with pytest.raises(ValueError, match="edges that increase from 0"):
         metrics.error_by_yaw(torch.ones(1), torch.ones(1), edges)
+
+
+def test_a_balanced_subset_is_drawn_with_a_seed():
+    yaw = torch.cat([torch.full((n,), y) for n, y in ((50, 5.0), (20, -40.0), (10, 80.0))])
+    chosen = metrics.balanced_subset(yaw)
+    assert metrics.error_by_yaw(yaw[chosen], yaw[chosen]).counts == (10, 10, 10)
+    assert len(chosen.unique()) == 30 and torch.equal(chosen, metrics.balanced_subset(yaw))
+    assert not torch.equal(chosen, metrics.balanced_subset(yaw, seed=1))
+    assert len(metrics.balanced_subset(yaw, size=4)) == 12
+    with pytest.raises(ValueError, match="at least 11 samples in each bin"):
+        metrics.balanced_subset(yaw, size=11)

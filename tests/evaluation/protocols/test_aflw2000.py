@@ -4,11 +4,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from scipy.io import savemat
+from scipy.io import loadmat, savemat
 
 from pgnface._errors import UserError
 from pgnface.evaluation.metrics import sparse_nme
-from pgnface.evaluation.protocols.aflw2000 import evaluate_aflw2000
+from pgnface.evaluation.protocols.aflw2000 import evaluate_aflw2000, read_dense_basis
 from pgnface.evaluation.protocols.mean_shape import normalise_to_box, place_in_box
 from pgnface.geometry import Pose, rotation_from_angles
 
@@ -98,6 +98,63 @@ def test_bad_arguments(root, tiny_network, tmp_path):
     np.savez(tmp_path / "extra.npz", names=np.array(["a"]))
     with pytest.raises(UserError, match=r"must be an \.npz with names"):
         evaluate_aflw2000(root, tiny_network, annotations=tmp_path / "extra.npz")
+
+
+def test_a_balanced_subset(root, tiny_network):
+    report = evaluate_aflw2000(root, tiny_network, balanced=1)
+    table = report.nme["2d_balanced"]["posed_model"]
+    assert table.counts == (1, 1, 1) and table.mean == pytest.approx(table.overall)
+    with pytest.raises(ValueError, match=r"at least 2 samples in each bin, got \[2, 1, 2\]"):
+        evaluate_aflw2000(root, tiny_network, balanced=2)
+
+
+def write_dense_model(folder, model):
+    """The tiny model in the form and the units of 3DDFA's files, one shape and two expressions."""
+    folder.mkdir()
+    half = model.mean.numpy().reshape(-1, 1) * 500  # um; the rest is in the mean expression
+    shape = model.identity_basis[:1].numpy().reshape(1, -1).T * 1e3
+    expression = model.expression_basis[:2].numpy().reshape(2, -1).T * 1e3
+    arrays = {"u_shp": half, "u_exp": half, "w_shp": shape, "w_exp": expression}
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
+    savemat(folder / "Model_Shape.mat", {"mu_shape": half, "w": shape})
+    savemat(folder / "Model_Exp.mat", {"mu_exp": half, "w_exp": expression})
+    return folder
+
+
+def test_dense_truth(tiny_network, tmp_path):
+    """By the conventions of the files, written out with plain trigonometry."""
+    folder = write_dense_model(tmp_path / "bfm", tiny_network.model)
+    content = {
+        "Shape_Para": np.array([[0.5]]),
+        "Exp_Para": np.array([[0.2], [0.0]]),
+        "Pose_Para": np.array([[0, 0.3, 0, 60, 70, 5, 4e-4]]),
+    }
+    model = tiny_network.model
+    face = model.vertices(torch.tensor([0.5, 0, 0, 0]), torch.tensor([0.2, 0, 0])).double().numpy()
+    x = 0.4 * (np.cos(0.3) * face[:, 0] - np.sin(0.3) * face[:, 2]) + 60
+    z = 0.4 * (np.sin(0.3) * face[:, 0] + np.cos(0.3) * face[:, 2]) + 5
+    expected = np.stack((x - 0.5, 120.5 - (0.4 * face[:, 1] + 70), -z), 1)
+    for source in (folder, folder / "Model_Shape.mat"):
+        assert np.allclose(read_dense_basis(source).vertices(content, 120), expected, atol=1e-3)
+
+
+def test_dense_errors(root, tiny_network, tmp_path):
+    folder = write_dense_model(tmp_path / "bfm", tiny_network.model)
+    report = evaluate_aflw2000(root, tiny_network)
+    assert not [kind for kind in report.nme if "dense" in kind]
+    for path in root.glob("*.mat"):
+        content = {k: v for k, v in loadmat(path).items() if not k.startswith("_")}
+        savemat(path, {**content, "Shape_Para": np.zeros((1, 1)), "Exp_Para": np.zeros((2, 1))})
+    savemat(root / "image00000.mat", content)
+    report = evaluate_aflw2000(root, tiny_network, dense_model=folder)
+    assert "1 finite numbers in Shape_Para, got 0" in report.skipped["image00000.jpg"]
+    kinds = ["2d_dense_mean_z", "3d_dense_mean_z", "2d_dense_min_z", "3d_dense_min_z"]
+    assert [kind for kind in report.nme if "dense" in kind] == kinds
+    assert all(report.nme[kind]["posed_model"].overall > 0 for kind in kinds)
+    np.save(folder / "u_exp.npy", np.zeros(9))
+    with pytest.raises(UserError, match="expected means of 3 V numbers"):
+        evaluate_aflw2000(root, tiny_network, dense_model=folder)
 
 
 def test_mean_shape_in_the_true_box():

@@ -1,50 +1,50 @@
-"""Evaluation on AFLW2000-3D (Zhu et al., CVPR 2016), or a folder in its format.
+"""Evaluation on AFLW2000-3D, or a folder in its format.
 
 Landmark errors are means over the 68 points, divided by sqrt(w h) of the true landmarks' tight box,
 in bins of the annotation's |yaw|; pose errors leave out samples with an annotated angle beyond 99
 degrees. A face is cropped by its true landmark box, as in the published numbers, or where a
 detector finds it.
+
+Bins: of all faces (1312, 383 and 305 in the whole data set), as in 3DDFA's evaluation code; or of a
+balanced subset with as many faces in each bin, drawn with a seed (PRNet and others draw 696 faces,
+232 a bin, but do not say which). The summary is the mean of the bins' means, and its std the
+standard deviation of these three numbers.
+
+Dense errors, in two variants (:func:`pgnface.evaluation.metrics.dense_nme`), need a network whose
+face model is the one that the data set was annotated with.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from pgnface._errors import UserError
 from pgnface._output import prepare_folder
-from pgnface.data.aflw2000 import Annotation, list_samples, read_annotation
-from pgnface.data.cropping import SquareBox, square_box
-from pgnface.data.detectors import build_detector
+from pgnface.data.aflw2000 import list_samples, read_annotation
+from pgnface.data.cropping import square_box
 from pgnface.data.images import list_images, read_image
 from pgnface.networks import PoseGuidanceNetwork
-from pgnface.networks.inference import predict_faces, resolve_network, to_cpu
+from pgnface.networks.inference import resolve_network
 
-from ..metrics import check_bins, error_by_yaw, mean_pose_error, sparse_nme
-from ..plots import Tile, contact_sheet, plot_cumulative_error
-from ..report import Report, describe
-from .mean_shape import normalise_to_box, place_in_box
+from ...metrics import (
+    balanced_subset,
+    check_bins,
+    error_by_yaw,
+    mean_pose_error,
+    sparse_nme,
+)
+from ...plots import Tile, contact_sheet, plot_cumulative_error
+from ...report import Report, describe
+from ..mean_shape import normalise_to_box, place_in_box
+from .dense import read_dense_basis
+from .predict import Results, predict_samples
+from .reannotations import read_reannotations
 
-# Re-annotated points (LS3D-W) count pixel centres from 0; ours lie at +0.5. Of all shifts this one
-# brings them nearest to the data set's own annotation, too.
-_REANNOTATION_SHIFT = 0.5
 _TILE_SIZE, _TILES = 160, 12
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One readable face of the data set."""
-
-    path: Path
-    image: NDArray[np.uint8]
-    annotation: Annotation
-    box: SquareBox
 
 
 def evaluate_aflw2000(
@@ -56,6 +56,9 @@ def evaluate_aflw2000(
     annotations: str | Path | None = None,
     boxes: str = "landmarks",
     batch_size: int = 32,
+    balanced: int = 0,
+    seed: int = 0,
+    dense_model: str | Path | None = None,
     output: str | Path | None = None,
 ) -> Report:
     """Landmark and pose errors of a network on AFLW2000-3D.
@@ -73,6 +76,10 @@ def evaluate_aflw2000(
             ``reannotated68 (N, 2, 68)`` in pixels whose centres are integers.
         boxes: ``"landmarks"`` or ``"detector"``.
         batch_size: faces in one run of the network.
+        balanced: adds tables of a subset with so many faces in each bin; none for 0.
+        seed: of that subset.
+        dense_model: files of the annotation's face model
+            (:func:`.dense.read_dense_basis`); adds dense errors.
         output: folder for metrics.json, cumulative_error.png and faces.png.
 
     Raises:
@@ -90,7 +97,8 @@ def evaluate_aflw2000(
         for path in list_images(root)
         if not path.with_suffix(".mat").exists()
     }
-    results = _run(network, paths, boxes, batch_size, skipped)
+    basis = read_dense_basis(dense_model) if dense_model is not None else None
+    results = predict_samples(network, paths, boxes, batch_size, skipped, basis)
     if not results.paths:
         reason = next(iter(skipped.values()), "there are no images with a .mat beside them")
         raise UserError(
@@ -113,6 +121,13 @@ def evaluate_aflw2000(
             name: error_by_yaw(sparse_nme(points[deep], results.true[deep]), yaw[deep], bins)
             for name, points in methods.items()
         }
+    if balanced:
+        chosen = balanced_subset(yaw, bins, balanced, seed)
+        tables["2d_balanced"] = {
+            name: error_by_yaw(values[chosen], yaw[chosen], bins) for name, values in errors.items()
+        }
+    for kind, values in results.dense.items():
+        tables[kind] = {"posed_model": error_by_yaw(values, yaw, bins)}
     if extra is not None:
         tables["2d_reannotated"] = _reannotated_table(extra, results, methods, bins)
     report = Report(
@@ -147,101 +162,7 @@ def evaluate_aflw2000(
     return report
 
 
-@dataclass
-class _Results:
-    """Everything measured, in the order of ``paths``."""
-
-    paths: list[Path]
-    landmarks: Tensor
-    posed_landmarks: Tensor
-    rotations: Tensor
-    annotated_rotations: Tensor
-    true: Tensor
-    true_rotations: Tensor
-    angles: Tensor
-    has_depth: Tensor
-
-
-def _run(
-    network: PoseGuidanceNetwork,
-    paths: Sequence[Path],
-    boxes: str,
-    batch_size: int,
-    skipped: dict[str, str],
-) -> _Results:
-    """Predict every sample; those that cannot be used go to ``skipped`` with the reason."""
-    if batch_size < 1:
-        raise UserError(f"batch size must be at least 1, got {batch_size}")
-    kept: list[Path] = []
-    parts: list[tuple[Tensor, ...]] = []
-    for samples in _batches(_readable(paths, boxes, skipped), batch_size):
-        prediction = predict_faces(
-            network,
-            [sample.image for sample in samples],
-            [sample.box for sample in samples],
-            passes=1 if boxes == "landmarks" else 2,
-        )
-        annotated_rotation = network.annotated_rotation(prediction.pose).cpu()
-        prediction = to_cpu(prediction)
-        truth = [sample.annotation for sample in samples]
-        kept += [sample.path for sample in samples]
-        parts.append(
-            (
-                prediction.annotated_landmarks,
-                prediction.posed_annotated_landmarks,
-                prediction.pose.rotation,
-                annotated_rotation,
-                *(
-                    torch.stack([torch.as_tensor(getattr(a, name)) for a in truth]).float()
-                    for name in ("landmarks", "rotation", "angles")
-                ),
-                torch.tensor([a.has_depth for a in truth]),
-            )
-        )
-    joined = [torch.cat(column) for column in zip(*parts, strict=True)] or [torch.empty(0)] * 8
-    return _Results(kept, *joined)
-
-
-def _readable(paths: Sequence[Path], boxes: str, skipped: dict[str, str]) -> Iterator[Sample]:
-    """Samples that can be used; the others go to ``skipped`` with the reason."""
-    detect = None
-    if boxes == "detector":
-        detect = build_detector("auto")
-    elif boxes != "landmarks":
-        raise UserError(f"boxes must be 'landmarks' or 'detector', got {boxes!r}")
-    for path in paths:
-        try:
-            annotation = read_annotation(path.with_suffix(".mat"))
-            image = read_image(path)
-            box = square_box(annotation.landmarks)
-            if detect is not None:
-                box = _nearest(detect(image), box)
-        except (ValueError, OSError) as error:
-            skipped[path.name] = str(error)
-            continue
-        yield Sample(path, image, annotation, box)
-
-
-def _nearest(found: Sequence[SquareBox], true: SquareBox) -> SquareBox:
-    """The detection that belongs to the annotated face."""
-    near = [box for box in found if max(abs(box.x - true.x), abs(box.y - true.y)) < true.side / 2]
-    if not near:
-        raise ValueError("the detector does not find this face")
-    return min(near, key=lambda box: (box.x - true.x) ** 2 + (box.y - true.y) ** 2)
-
-
-def _batches(samples: Iterator[Sample], size: int) -> Iterator[list[Sample]]:
-    batch: list[Sample] = []
-    for sample in samples:
-        batch.append(sample)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _mean_shape(train_paths: Sequence[Path], results: _Results) -> Tensor:
+def _mean_shape(train_paths: Sequence[Path], results: Results) -> Tensor:
     """Mean box-normalised landmarks ``(68, 3)`` of the training blocks; of the measured samples
     where the folder has none that can be read.
     """
@@ -256,28 +177,7 @@ def _mean_shape(train_paths: Sequence[Path], results: _Results) -> Tensor:
     return normalise_to_box(truth).mean(0)
 
 
-def read_reannotations(path: str | Path) -> dict[str, Tensor]:
-    """Further 2D annotations: stem of the file name to ``(68, 2)`` points in image space.
-
-    Raises:
-        UserError: for a file of another kind.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            names, points = data["names"], data["reannotated68"]
-    except (ValueError, KeyError) as error:
-        raise UserError(
-            f"{path} must be an .npz with names (N,) and reannotated68 (N, 2, 68): {error}"
-        ) from error
-    if points.shape != (len(names), 2, 68):
-        raise UserError(
-            f"{path}: reannotated68 must have shape ({len(names)}, 2, 68), got {points.shape}"
-        )
-    points = torch.from_numpy(points).float().transpose(1, 2) + _REANNOTATION_SHIFT
-    return {str(name): value for name, value in zip(names, points, strict=True)}
-
-
-def _reannotated_table(extra, results: _Results, methods, bins):
+def _reannotated_table(extra, results: Results, methods, bins):
     index = [i for i, path in enumerate(results.paths) if path.stem in extra]
     if not index:
         raise UserError("the further annotations name none of the images")
@@ -290,7 +190,7 @@ def _reannotated_table(extra, results: _Results, methods, bins):
     }
 
 
-def _write_contact_sheet(results: _Results, errors: Tensor, path: Path) -> None:
+def _write_contact_sheet(results: Results, errors: Tensor, path: Path) -> None:
     from pgnface.data.cropping import crop
 
     order = errors.argsort().tolist()

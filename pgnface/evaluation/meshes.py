@@ -1,0 +1,83 @@
+"""Meshes and points in files, as benchmarks and other people's predictions have them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pgnface._errors import UserError
+
+#: Suffixes that predictions may have, in the order in which they are looked for.
+MESH_SUFFIXES = (".obj", ".ply")
+
+
+class Mesh(NamedTuple):
+    """A triangle mesh.
+
+    Attributes:
+        vertices: ``(V, 3)``, in the order of the file.
+        triangles: ``(T, 3)``; a polygon of more corners is cut into several.
+    """
+
+    vertices: NDArray[np.float64]
+    triangles: NDArray[np.int64]
+
+
+def read_mesh(path: str | Path) -> Mesh:
+    """A mesh of an .obj, .ply or another format that trimesh reads.
+
+    Raises:
+        UserError: naming the file, when it is missing, damaged or without triangles.
+    """
+    import trimesh
+
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    # Materials and texture would split vertices at the seams and load pictures.
+    options = {"skip_materials": True, "maintain_order": True} if path.suffix == ".obj" else {}
+    try:
+        mesh = trimesh.load_mesh(path, process=False, **options)
+        vertices, triangles = np.asarray(mesh.vertices), np.asarray(mesh.faces)
+    except Exception as error:  # trimesh raises many kinds for files that are not what they say
+        raise UserError(f"{path}: is not a readable mesh ({error})") from error
+    if not len(triangles) or not np.isfinite(vertices).all():
+        raise UserError(
+            f"{path}: expected finite vertices and at least one triangle, got {len(vertices)} "
+            f"vertices and {len(triangles)} triangles"
+        )
+    return Mesh(vertices.astype(np.float64), triangles.astype(np.int64))
+
+
+def find_mesh(stem: str | Path) -> Path:
+    """The file of a mesh whose suffix is not known.
+
+    Raises:
+        UserError: when there is none.
+    """
+    stem = Path(stem)
+    for suffix in MESH_SUFFIXES:
+        path = stem.parent / (stem.name + suffix)
+        if path.is_file():
+            return path
+    raise UserError(f"{stem}: expected a mesh {' or '.join(stem.name + s for s in MESH_SUFFIXES)}")
+
+
+def read_points(path: str | Path, count: int) -> NDArray[np.float64]:
+    """Points ``(count, 3)`` of an .npy file, or a text file of three numbers a line.
+
+    Raises:
+        UserError: naming the file, when it is missing or holds anything else.
+    """
+    path = Path(path)
+    try:
+        points = np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path)
+        points = np.asarray(points, np.float64)
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{path}: expected {count} points ({error})") from error
+    if points.shape != (count, 3) or not np.isfinite(points).all():
+        raise UserError(f"{path}: expected {count} finite points in 3D, got shape {points.shape}")
+    return points
