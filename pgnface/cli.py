@@ -18,6 +18,7 @@ from tyro.conf import Positional, subcommand
 
 from pgnface._errors import NothingFoundError
 from pgnface.commands.data import Data
+from pgnface.commands.evaluate import Evaluate
 from pgnface.commands.experiment import Experiment
 from pgnface.commands.model import Model
 from pgnface.training.config import TrainConfig
@@ -65,83 +66,6 @@ class Demo:
             import webbrowser
 
             webbrowser.open(report.as_uri())
-
-
-@dataclass
-class Aflw2000:
-    """Landmark and pose errors on AFLW2000-3D, or any folder of .jpg and .mat in its format."""
-
-    root: Path
-    """Folder with the images and their .mat files."""
-    checkpoint: str = "default"
-    """Checkpoint to measure; default: the shipped weights."""
-    split: Literal["all", "validation", "train"] = "all"
-    """Part of the files: blocks of 20 consecutive files, four of five for training."""
-    bins: tuple[float, ...] = (0.0, 30.0, 60.0, 90.0)
-    """Edges of the bins of |yaw| in degrees."""
-    annotations: Path | None = None
-    """File .npz with other 2D points to measure against: names (N,), reannotated68 (N, 2, 68)."""
-    boxes: Literal["landmarks", "detector"] = "landmarks"
-    """Faces are cropped by the true landmarks' boxes or by a face detector."""
-    batch_size: int = 32
-    """Faces in one run of the network."""
-    output: Path | None = None
-    """Folder for metrics.json, the error plot and the contact sheet; default: none written."""
-    json: bool = False
-    """Print the numbers as JSON and nothing else."""
-
-    def run(self) -> None:
-        from pgnface.evaluation.protocols.aflw2000 import evaluate_aflw2000
-        from pgnface.evaluation.report import print_report
-
-        report = evaluate_aflw2000(
-            self.root,
-            self.checkpoint,
-            split=self.split,
-            bins=self.bins,
-            annotations=self.annotations,
-            boxes=self.boxes,
-            batch_size=self.batch_size,
-            output=self.output,
-        )
-        print_report(report, as_json=self.json)
-
-
-@dataclass
-class Synthetic:
-    """Landmark, pose and shape errors on rendered people that training never sees."""
-
-    checkpoint: str = "default"
-    """Checkpoint to measure; default: the shipped weights."""
-    people: int = 64
-    """Number of people, with two pictures each."""
-    batch_size: int = 32
-    """Faces in one run of the network."""
-    output: Path | None = None
-    """Folder for metrics.json and a contact sheet; default: none written."""
-    json: bool = False
-    """Print the numbers as JSON and nothing else."""
-
-    def run(self) -> None:
-        from pgnface.evaluation.protocols.synthetic import evaluate_synthetic
-        from pgnface.evaluation.report import print_report
-
-        report = evaluate_synthetic(
-            self.checkpoint, people=self.people, batch_size=self.batch_size, output=self.output
-        )
-        print_report(report, as_json=self.json)
-
-
-@dataclass
-class Evaluate:
-    """Measure a checkpoint by a published protocol or on rendered people."""
-
-    protocol: (
-        Annotated[Aflw2000, subcommand("aflw2000")] | Annotated[Synthetic, subcommand("synthetic")]
-    )
-
-    def run(self) -> None:
-        self.protocol.run()
 
 
 @dataclass

@@ -18,7 +18,7 @@ class Mesh(NamedTuple):
     """A triangle mesh.
 
     Attributes:
-        vertices: ``(V, 3)``, in the order of the file.
+        vertices: ``(V, 3)``, in the order of the file; of an .obj, those that are in a triangle.
         triangles: ``(T, 3)``; a polygon of more corners is cut into several.
     """
 

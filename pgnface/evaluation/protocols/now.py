@@ -18,15 +18,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pgnface._errors import UserError
-from pgnface.evaluation.meshes import Mesh, find_mesh, read_mesh, read_points
+from pgnface.evaluation.meshes import read_mesh
 from pgnface.evaluation.metrics import Alignment, Surface, align_points, align_surface
 from pgnface.evaluation.metrics.surface import check_points
+from pgnface.evaluation.predictions import open_predictions
+from pgnface.evaluation.result import Result, Table
+
+if TYPE_CHECKING:
+    from pgnface.networks import PoseGuidanceNetwork
 
 #: The seven landmarks in iBUG's numbers: outer and inner corner of the right eye, inner and outer
 #: one of the left, bottom of the nose, right and left corner of the mouth.
@@ -130,24 +135,78 @@ def summarise_distances(distances: Iterable[ArrayLike]) -> DistanceSummary:
     )
 
 
-def read_prediction(folder: str | Path, name: str) -> tuple[Mesh, NDArray[np.float64]]:
-    """A prediction in the published layout: ``NAME.obj`` or ``.ply``, and beside it the seven
-    landmarks, ``NAME.npy`` or ``.txt``.
+def evaluate_now(
+    root: str | Path,
+    checkpoint: str | Path | PoseGuidanceNetwork = "default",
+    *,
+    predictions: str | Path | None = None,
+    metrical: bool = False,
+    unit: Literal["mm", "cm", "m"] = "mm",
+) -> Result:
+    """Measure the validation set of NoW (:func:`pgnface.data.benchmarks.list_now`).
 
     Args:
-        folder: of the predictions.
-        name: SUBJECT/CHALLENGE/IMAGE without suffix.
+        root: the data set's folder.
+        checkpoint: the network whose neutral faces are measured.
+        predictions: measure the meshes of this folder instead: ``SUBJECT/CHALLENGE/IMAGE.obj`` or
+            ``.ply``, and the seven landmarks beside it, ``.npy`` or ``.txt``.
+        metrical: keep the predictions' scale.
+        unit: of the predictions in the folder.
 
     Raises:
-        UserError: naming the file, when one is missing or damaged.
+        FileNotFoundError: when a folder is missing.
+        UserError: when no sample can be measured.
     """
-    stem = Path(folder) / name
-    mesh = read_mesh(find_mesh(stem))
-    for suffix in (".npy", ".txt"):
-        path = stem.parent / (stem.name + suffix)
-        if path.is_file():
-            return mesh, read_points(path, len(LANDMARKS))
-    raise UserError(f"{stem}: expected seven landmarks in {stem.name}.npy or {stem.name}.txt")
+    from pgnface.data.benchmarks import list_now
+
+    skipped: dict[str, str] = {}
+    samples = list_now(root, "validation", skipped)
+    predict = open_predictions(checkpoint, predictions, landmarks=LANDMARKS)
+    distances: dict[str, list[NDArray]] = {}
+    scans: dict[Path, NDArray] = {}
+    for sample in samples:
+        try:
+            if sample.scan not in scans:  # the samples of a person follow each other
+                scans = {sample.scan: read_mesh(sample.scan).vertices}
+            face = predict(sample.name, sample.image)
+            found = now_distances(
+                scans[sample.scan],
+                sample.landmarks,
+                *face,
+                metrical=metrical,
+                unit=unit if predictions is not None else "mm",
+            )
+        except ValueError as error:
+            skipped[sample.name] = str(error)
+            continue
+        distances.setdefault(sample.challenge, []).append(found.distances)
+    every = [part for parts in distances.values() for part in parts]
+    if not every:
+        raise UserError(f"{root}: no sample could be measured: {next(iter(skipped.values()))}")
+    summaries = {name: summarise_distances(parts) for name, parts in distances.items()}
+    rows = {"all": summarise_distances(every), **summaries}
+    return Result(
+        title="NoW, metrical" if metrical else "NoW",
+        facts={
+            "predictions": predict.source,
+            "root": str(root),
+            "images": len(every),
+            "left_out": len(skipped),
+        },
+        tables=(
+            Table(
+                "Distance from scan to prediction, mm",
+                ("median", "mean", "std", "images"),
+                {
+                    name.replace("_", " "): (s.median, s.mean, s.std, s.images)
+                    for name, s in rows.items()
+                },
+                key="now_metrical" if metrical else "now",
+            ),
+        ),
+        errors={name: np.concatenate(parts) for name, parts in distances.items()},
+        skipped=skipped,
+    )
 
 
 def _seven(name: str, landmarks: ArrayLike) -> NDArray[np.float64]:

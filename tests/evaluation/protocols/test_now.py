@@ -1,9 +1,11 @@
+import cv2
 import numpy as np
 import pytest
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
 from pgnface._errors import UserError
+from pgnface.data.cropping import SquareBox
 from pgnface.evaluation.metrics import point_to_surface
 from pgnface.evaluation.protocols import now
 
@@ -89,20 +91,52 @@ def test_dense_scans_are_aligned_by_a_part_first():
     assert result.distances.max() < 1e-6
 
 
-def test_predictions_of_a_folder(tmp_path):
-    name = "FaMoS_1/selfie/IMG_7"
-    write_mesh(tmp_path / f"{name}.obj", VERTICES, TRIANGLES)
-    with pytest.raises(UserError, match=r"seven landmarks in IMG_7\.npy or IMG_7\.txt"):
-        now.read_prediction(tmp_path, name)
-    np.savetxt(tmp_path / f"{name}.txt", SEVEN)
-    mesh, landmarks = now.read_prediction(tmp_path, name)
-    assert np.allclose(mesh.vertices, VERTICES) and np.array_equal(mesh.triangles, TRIANGLES)
-    assert np.allclose(landmarks, SEVEN)
-    np.save(tmp_path / f"{name}.npy", SEVEN[:6])
-    with pytest.raises(UserError, match=r"expected 7 finite points in 3D, got shape \(6, 3\)"):
-        now.read_prediction(tmp_path, name)
-    with pytest.raises(UserError, match=r"expected a mesh IMG_8\.obj or IMG_8\.ply"):
-        now.read_prediction(tmp_path, "FaMoS_1/selfie/IMG_8")
+@pytest.fixture
+def data_set(tmp_path):
+    """One person in two challenges."""
+    root = tmp_path / "now"
+    lines = [f"P1/{challenge}/{name}.jpg" for challenge, name in NAMES]
+    for line in lines:
+        image = root / "iphone_pictures" / line
+        image.parent.mkdir(parents=True)
+        cv2.imwrite(str(image), np.zeros((64, 64, 3), np.uint8))
+    (root / "imagepathsvalidation.txt").write_text("\n".join(lines))
+    write_mesh(root / "scans/P1/scan.obj", VERTICES, TRIANGLES)
+    points = "".join(f'<point x="{x}" y="{y}" z="{z}" active="1"/>' for x, y, z in SEVEN)
+    (root / "scans_lmks_onlypp/P1").mkdir(parents=True)
+    (root / "scans_lmks_onlypp/P1/a.pp").write_text(f"<PickedPoints>{points}</PickedPoints>")
+    return root
+
+
+NAMES = (("selfie", "IMG_1"), ("multiview_neutral", "IMG_2"))
+
+
+def test_a_folder_of_predictions(data_set, tmp_path):
+    moved = ELSEWHERE.apply(VERTICES)
+    for challenge, name in NAMES:
+        write_mesh(tmp_path / f"ours/P1/{challenge}/{name}.obj", moved, TRIANGLES)
+    with pytest.raises(UserError, match=r"expected 7 landmarks in IMG_1\.npy or IMG_1\.txt"):
+        now.evaluate_now(data_set, predictions=tmp_path / "ours")
+    np.savetxt(tmp_path / "ours/P1/selfie/IMG_1.txt", ELSEWHERE.apply(SEVEN))
+    result = now.evaluate_now(data_set, predictions=tmp_path / "ours")
+    assert result.facts["images"] == 1 and list(result.skipped) == ["P1/multiview_neutral/IMG_2"]
+    np.save(tmp_path / "ours/P1/multiview_neutral/IMG_2.npy", ELSEWHERE.apply(SEVEN))
+    result = now.evaluate_now(data_set, predictions=tmp_path / "ours")
+    rows = result.tables[0].rows
+    assert set(rows) == {"all", "selfie", "multiview neutral"} and not result.skipped
+    assert max(rows["all"][:3]) < 1e-5 and rows["all"][3] == 2
+    metrical = now.evaluate_now(data_set, predictions=tmp_path / "ours", metrical=True, unit="cm")
+    assert metrical.tables[0].rows["all"][1] > 5 and metrical.title == "NoW, metrical"
+
+
+def test_a_network(data_set, tiny_network, monkeypatch):
+    boxes = []
+    monkeypatch.setattr("pgnface.data.detectors.build_detector", lambda _: lambda _: boxes)
+    with pytest.raises(UserError, match="no sample could be measured: no face found"):
+        now.evaluate_now(data_set, tiny_network)
+    boxes.append(SquareBox(32.0, 32.0, 40.0))
+    result = now.evaluate_now(data_set, tiny_network)
+    assert 0 <= result.tables[0].rows["all"][0] < 5 and result.facts["images"] == 2
 
 
 @pytest.mark.parametrize(

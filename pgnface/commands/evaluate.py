@@ -1,0 +1,156 @@
+"""``pgnface evaluate``: published protocols."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from tyro.conf import subcommand
+
+if TYPE_CHECKING:
+    from pgnface.evaluation.result import Result
+
+
+@dataclass
+class Aflw2000:
+    """Landmark and pose errors on AFLW2000-3D, or any folder of .jpg and .mat in its format."""
+
+    root: Path
+    """Folder with the images and their .mat files."""
+    checkpoint: str = "default"
+    """Checkpoint to measure; default: the shipped weights."""
+    split: Literal["all", "validation", "train"] = "all"
+    """Part of the files: blocks of 20 consecutive files, four of five for training."""
+    bins: tuple[float, ...] = (0.0, 30.0, 60.0, 90.0)
+    """Edges of the bins of |yaw| in degrees."""
+    annotations: Path | None = None
+    """File .npz with other 2D points to measure against: names (N,), reannotated68 (N, 2, 68)."""
+    boxes: Literal["landmarks", "detector"] = "landmarks"
+    """Faces are cropped by the true landmarks' boxes or by a face detector."""
+    batch_size: int = 32
+    """Faces in one run of the network."""
+    balanced: int = 0
+    """Add tables of a subset with so many faces in each bin; 232 is common."""
+    seed: int = 0
+    """Of that subset."""
+    dense_model: Path | None = None
+    """Model_Shape.mat of 3DDFA (Model_Exp.mat beside it), or a folder of its .npy files: adds the
+    errors of all vertices, for a network of that face model."""
+    output: Path | None = None
+    """Folder for metrics.json, the error plot and the contact sheet; default: none written."""
+    json: bool = False
+    """Print the numbers as JSON and nothing else."""
+
+    def run(self) -> None:
+        from pgnface.evaluation.protocols.aflw2000 import evaluate_aflw2000
+        from pgnface.evaluation.report import print_report
+
+        report = evaluate_aflw2000(
+            self.root,
+            self.checkpoint,
+            split=self.split,
+            bins=self.bins,
+            annotations=self.annotations,
+            boxes=self.boxes,
+            batch_size=self.batch_size,
+            balanced=self.balanced,
+            seed=self.seed,
+            dense_model=self.dense_model,
+            output=self.output,
+        )
+        print_report(report, as_json=self.json)
+
+
+@dataclass
+class Synthetic:
+    """Landmark, pose and shape errors on rendered people that training never sees."""
+
+    checkpoint: str = "default"
+    """Checkpoint to measure; default: the shipped weights."""
+    people: int = 64
+    """Number of people, with two pictures each."""
+    batch_size: int = 32
+    """Faces in one run of the network."""
+    output: Path | None = None
+    """Folder for metrics.json and a contact sheet; default: none written."""
+    json: bool = False
+    """Print the numbers as JSON and nothing else."""
+
+    def run(self) -> None:
+        from pgnface.evaluation.protocols.synthetic import evaluate_synthetic
+        from pgnface.evaluation.report import print_report
+
+        report = evaluate_synthetic(
+            self.checkpoint, people=self.people, batch_size=self.batch_size, output=self.output
+        )
+        print_report(report, as_json=self.json)
+
+
+@dataclass
+class _MeshProtocol:
+    """What the protocols that compare meshes with scans have in common."""
+
+    root: Path
+    """Folder of the data set."""
+    checkpoint: str = "default"
+    """Checkpoint to measure; default: the shipped weights."""
+    predictions: Path | None = None
+    """Folder of meshes to measure in place of a checkpoint."""
+    output: Path | None = None
+    """Folder for metrics.json and the error plot; default: none written."""
+    json: bool = False
+    """Print the numbers as JSON and nothing else."""
+
+    def measure(self) -> Result:
+        raise NotImplementedError
+
+    def run(self) -> None:
+        from pgnface._output import prepare_folder
+        from pgnface.evaluation.plots import plot_cumulative_error
+        from pgnface.evaluation.result import print_result
+
+        if self.output is not None:
+            prepare_folder(self.output)
+        result = self.measure()
+        if self.output is not None:
+            result.write_json(self.output)
+            if result.errors:
+                path = self.output / "cumulative_error.png"
+                plot_cumulative_error(result.errors, path, unit=f"error ({result.unit})")
+        print_result(result, as_json=self.json)
+
+
+@dataclass
+class Now(_MeshProtocol):
+    """Distances from the scans of the NoW validation set to neutral predictions."""
+
+    metrical: bool = False
+    """Keep the predictions' scale."""
+    unit: Literal["mm", "cm", "m"] = "mm"
+    """Of the meshes in --predictions; matters for --metrical only."""
+
+    def measure(self) -> Result:
+        from pgnface.evaluation.protocols.now import evaluate_now
+
+        return evaluate_now(
+            self.root,
+            self.checkpoint,
+            predictions=self.predictions,
+            metrical=self.metrical,
+            unit=self.unit,
+        )
+
+
+@dataclass
+class Evaluate:
+    """Measure a checkpoint by a published protocol or on rendered people."""
+
+    protocol: (
+        Annotated[Aflw2000, subcommand("aflw2000")]
+        | Annotated[Now, subcommand("now")]
+        | Annotated[Synthetic, subcommand("synthetic")]
+    )
+
+    def run(self) -> None:
+        self.protocol.run()

@@ -1,0 +1,133 @@
+"""Results of any protocol: tables of numbers, the errors behind them, where they lie on a face."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers by method or part.
+
+    Attributes:
+        title: what is measured, with its unit.
+        columns: headings of the numbers.
+        rows: name of a row to its numbers, NaN where there is none.
+        key: of the published numbers that belong beside it, empty when none do.
+        digits: decimals that mean something.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: Mapping[str, tuple[float, ...]]
+    key: str = ""
+    digits: int = 2
+
+
+class ErrorMap(NamedTuple):
+    """A face coloured by its error.
+
+    Attributes:
+        vertices: ``(V, 3)`` in model axes.
+        triangles: ``(T, 3)``.
+        errors: ``(V,)`` mm, NaN where nothing was measured.
+    """
+
+    vertices: NDArray
+    triangles: NDArray
+    errors: NDArray
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one protocol gives.
+
+    Attributes:
+        title: the protocol.
+        facts: what was measured.
+        tables: the numbers.
+        errors: name of a curve to errors ``(N,)``, for cumulative plots; of one unit.
+        unit: of those errors.
+        skipped: samples left out, with the reason.
+        error_map: where the errors lie.
+    """
+
+    title: str
+    facts: Mapping[str, object]
+    tables: tuple[Table, ...]
+    errors: Mapping[str, NDArray] = field(default_factory=dict)
+    unit: str = "mm"
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    error_map: ErrorMap | None = None
+
+    def to_dict(self) -> dict[str, object]:
+        """A JSON-ready dictionary; a number that does not exist is ``None``."""
+        return {
+            "protocol": self.title,
+            **self.facts,
+            "tables": {
+                table.title: {
+                    row: dict(zip(table.columns, map(_finite, values), strict=True))
+                    for row, values in table.rows.items()
+                }
+                for table in self.tables
+            },
+            "skipped": dict(self.skipped),
+        }
+
+    def write_json(self, folder: str | Path) -> Path:
+        """Write ``metrics.json`` into a folder.
+
+        Raises:
+            UserError: when the folder cannot be written to.
+        """
+        from pgnface._output import prepare_folder
+
+        path = prepare_folder(folder) / "metrics.json"
+        path.write_text(json.dumps(self.to_dict(), indent=1) + "\n")
+        return path
+
+
+def print_result(result: Result, as_json: bool = False) -> None:
+    """Print tables, or the numbers as JSON and nothing else."""
+    if as_json:
+        print(json.dumps(result.to_dict(), indent=1))
+        return
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
+    console = Console(highlight=False)
+    console.print(f"\n[bold]{result.title}[/bold]")
+    for name, value in result.facts.items():
+        console.print(f"  {name.replace('_', ' ')}: {value}")
+    for table in result.tables:
+        drawn = RichTable(title=table.title, title_justify="left")
+        drawn.add_column("")
+        for name in table.columns:
+            drawn.add_column(name, justify="right")
+        for row, values in table.rows.items():
+            drawn.add_row(row, *(format_number(value, table.digits) for value in values))
+        console.print(drawn)
+    if result.skipped:
+        console.print(f"[bold]{len(result.skipped)} left out:[/bold]")
+        for name, reason in result.skipped.items():
+            console.print(f"  {name}: {reason}", markup=False)
+
+
+def format_number(value: float, digits: int) -> str:
+    """A number of a table; a dash where there is none, and no decimals for a count."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    return str(value) if isinstance(value, int) else f"{value:.{digits}f}"
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
