@@ -13,6 +13,7 @@ OUTER_OCULAR_RANGE = (70.0, 110.0)
 def describe_model(model: MorphableModel) -> dict[str, object]:
     """Counts, extent in mm, mean size of the modes in mm, and what looks wrong, JSON-ready.
 
+    ``landmarks_source`` is the model's note that begins so, "of the file" without one.
     ``warnings`` names what is implausible of a mean face in millimetres and in our axes: the
     distance between the outer corners of the eyes, left and right, up and down, front and back, and
     triangles wound clockwise.
@@ -33,6 +34,10 @@ def describe_model(model: MorphableModel) -> dict[str, object]:
         "outer_ocular_mm": round(float((points[45] - points[36]).norm()), 2),
         "identity_spread_mm": round(float(identity), 3),
         "expression_mean_mm": round(float(expression), 3) if model.expression_count else None,
+        "landmarks_source": next(
+            (n.removeprefix("landmarks ") for n in model.notes if n.startswith("landmarks ")),
+            "of the file",
+        ),
         "distinct_landmarks": len(set(model.landmarks.tolist())),
         "unused_vertices": model.vertex_count - len(model.triangles.unique()),
         "license": model.license,
@@ -56,7 +61,8 @@ def format_description(description: dict[str, object]) -> str:
         "expression": _expression_line(description),
         "regions": ", ".join(description["regions"]),
         "extent": f"{x} x {y} x {z} mm, {size}",
-        "landmarks": f"68 on {description['distinct_landmarks']} vertices",
+        "landmarks": f"{description['landmarks_source']}, 68 on "
+        f"{description['distinct_landmarks']} vertices",
         "licence": description["license"] or "not stated",
         "digest": description["digest"],
     }

@@ -42,7 +42,7 @@ def load_model(
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error.args[0]}") from error
     if ids is not None:
-        model.notes = (*model.notes, "landmarks as given, not those of the file")
+        model.notes = (*model.notes, "landmarks as the user gave them")
     return model
 
 

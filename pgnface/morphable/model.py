@@ -13,6 +13,10 @@ from pgnface import ops
 from pgnface.geometry.landmarks import LANDMARK_COUNT
 from pgnface.geometry.pose import Pose
 
+#: How the names of expressions begin that are principal components: either sign, and normally
+#: distributed, with coefficients in standard deviations.
+PCA_NAME = "pca_"
+
 
 def array_digest(*arrays: np.ndarray) -> str:
     """Hexadecimal digest of the bytes of arrays."""
@@ -28,7 +32,8 @@ class MorphableModel(nn.Module):
     ``vertices = mean + identity @ identity_basis + expression @ expression_basis``
 
     Model space: x to the subject's left, y up, z out of the face. Identity coefficients are in
-    standard deviations; an expression coefficient of 1 is the full expression.
+    standard deviations; an expression coefficient of 1 is the full expression, or one standard
+    deviation of a principal component (named ``pca_0``, ``pca_1`` and so on).
 
     The tensors are buffers that move with ``.to()`` but stay out of the state dict: a checkpoint
     names its model rather than holding a copy (licensed models must not travel in checkpoints).

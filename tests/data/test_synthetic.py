@@ -163,6 +163,12 @@ def test_expressions_of_unknown_names_are_small_and_positive():
     assert (values == 0).mean() > 0.3 and 0.05 < values.mean() < 0.5
 
 
+def test_principal_components_of_expression_take_either_sign():
+    values = ExpressionSampler(["pca_0", "pca_1"])(np.random.default_rng(0), 2000)
+    assert np.abs(values).max() <= 2.5 and values.dtype == np.float32
+    assert np.abs(values.mean(0)).max() < 0.05 and (values.std(0) > 0.5).all()
+
+
 @pytest.mark.parametrize("ends", [("Left", "Right"), ("_L", "_R")])
 def test_blendshapes_act_together(ends):
     parts = ["mouthSmile", "eyeBlink", "cheekSquint", "eyeLookOut", "eyeLookIn", "eyeSquint"]

@@ -86,6 +86,8 @@ def test_convert_writes_the_same_model_with_the_users_landmarks(tmp_path, capsys
     model = load_model(tmp_path / "new.npz")
     assert model.landmarks.tolist() == ids.tolist()
     assert torch.equal(model.basis, tiny_model().basis)
+    assert describe_model(tiny_model())["landmarks_source"] == "of the file"
+    assert describe_model(model)["landmarks_source"] == "as the user gave them"
 
 
 def test_convert_refuses_other_outputs(tmp_path, capsys):

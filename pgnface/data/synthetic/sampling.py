@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pgnface.geometry import Pose, rotation_from_angles
 from pgnface.geometry.pose import apply_pose
+from pgnface.morphable.model import PCA_NAME
 
 from ..cropping import BOX_SCALE, square_boxes
 
@@ -101,7 +102,8 @@ class ExpressionSampler:
     """Random expressions of a face model.
 
     With ARKit blendshape names, combinations that faces make (smiles, speech, blinks, gazes) plus
-    a few stray activations; without, small half-normal coefficients.
+    a few stray activations; normal coefficients, weaker for some faces, for principal components;
+    small half-normal ones for expressions of other names.
 
     Args:
         names: the model's expression names; sides are marked ``_L`` and ``_R`` or ``Left`` and
@@ -115,11 +117,14 @@ class ExpressionSampler:
             self._members.setdefault(_SIDE.sub("", name), []).append(i)
         known = {part for _, parts in _ACTS.values() for part in parts} & self._members.keys()
         self.has_blendshapes = len(known) >= 8
+        self.has_components = all(name.startswith(PCA_NAME) for name in self.names)
 
     def __call__(self, rng: np.random.Generator, count: int) -> NDArray[np.float32]:
         """Coefficients ``(count, E)``."""
+        size = (count, len(self.names))
+        if self.has_components:
+            return rng.uniform(0.1, 1, (count, 1)).astype(np.float32) * sample_identity(rng, *size)
         if not self.has_blendshapes:
-            size = (count, len(self.names))
             spread = rng.uniform(0.1, 0.7, (count, 1)) * (rng.random(size) < 0.5)
             return (spread * np.abs(rng.standard_normal(size))).astype(np.float32)
         return np.stack([self._one(rng) for _ in range(count)]).astype(np.float32)

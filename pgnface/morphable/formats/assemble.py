@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from pgnface.geometry.landmarks import LANDMARK_COUNT
-from pgnface.morphable.model import MorphableModel
+from pgnface.morphable.model import PCA_NAME, MorphableModel
 
 NO_LANDMARKS = (
     f"the file has no {LANDMARK_COUNT} landmarks; give landmarks=, their vertex ids or a .txt, "
@@ -27,7 +27,7 @@ def assemble(
     *,
     name: str,
     license: str,
-    expression_names: Sequence[str] | None = None,
+    pca_expressions: bool = True,
     notes: Sequence[str] = (),
 ) -> MorphableModel:
     """A model of arrays in our axes and millimetres.
@@ -42,12 +42,14 @@ def assemble(
         expression_basis: ``(E, V, 3)`` mm at coefficient 1.
         triangles: ``(T, 3)`` zero-based ids, all turned the same way.
         landmarks: ``(68,)`` zero-based ids.
+        pca_expressions: whether the expressions are principal components, which are named so.
 
     Raises:
         ValueError: when there are no landmarks, and as :class:`MorphableModel`.
     """
     from pgnface.morphable.unwrap import unwrap
 
+    names = [f"{PCA_NAME}{i}" for i in range(len(expression_basis))]
     if landmarks is None:
         raise ValueError(NO_LANDMARKS)
     whole = (triangles != np.roll(triangles, 1, axis=1)).all(1)
@@ -65,7 +67,7 @@ def assemble(
         torch.from_numpy(np.asarray(landmarks)),
         name=name,
         license=license,
-        expression_names=expression_names,
+        expression_names=names if pca_expressions else None,
         notes=notes,
     )
 

@@ -56,5 +56,6 @@ def read(
         landmarks,
         name=path.stem,
         license="HIFI3D++, (c) Tencent AI Lab: research only",
+        pca_expressions=False,
         notes=[f"the file states no unit: taken as {unit:g} mm"],
     )

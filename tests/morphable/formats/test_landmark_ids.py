@@ -62,6 +62,6 @@ def test_given_landmarks_come_before_the_files(tmp_path):
     save_model(tiny_model(), tmp_path / "tiny.npz")
     model = load_model(tmp_path / "tiny.npz", landmarks=IDS)
     assert model.landmarks.tolist() == IDS
-    assert model.notes == ("landmarks as given, not those of the file",)
+    assert model.notes == ("landmarks as the user gave them",)
     with pytest.raises(ValueError, match="landmarks: expected ids from 0 to 220, got 0 to 670"):
         load_model(tmp_path / "tiny.npz", landmarks=[10 * i for i in range(68)])

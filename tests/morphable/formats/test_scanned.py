@@ -31,13 +31,12 @@ WITHOUT_LANDMARKS = {
 }
 
 
-def assert_same(model, expected, *, landmarks=True):
+def assert_same(model, expected):
     assert torch.allclose(model.mean, expected.mean, atol=2e-4)
     assert torch.allclose(model.identity_basis, expected.identity_basis, atol=1e-5)
     assert torch.allclose(model.expression_basis, expected.expression_basis, atol=1e-5)
     assert turned(model.triangles) == turned(expected.triangles)
-    if landmarks:
-        assert torch.equal(model.landmarks, expected.landmarks)
+    assert torch.equal(model.landmarks, expected.landmarks)
     assert model.license and 0 <= model.uv.min() <= model.uv.max() <= 1
 
 
@@ -96,6 +95,11 @@ def test_bfm2009_without_expressions_keeps_every_vertex(tmp_path):
     assert torch.allclose(model.landmark_points(), points, atol=2e-4)
     assert len(model.triangles) == len(expected.triangles) + 2
     assert torch.isfinite(model.uv).all()
+
+
+def test_principal_components_are_named_so(tmp_path):
+    model = load_model(writers.write_bfm2009(tmp_path, tiny_model()))
+    assert model.expression_names == ("pca_0", "pca_1", "pca_2")
 
 
 def test_bfm2009_mean_expression_of_exp_pca_is_left_out(tmp_path):
