@@ -142,6 +142,57 @@ class Now(_MeshProtocol):
         )
 
 
+@dataclass(kw_only=True)
+class Florence(_MeshProtocol):
+    """Errors on the scans of MICC Florence, by one of three protocols."""
+
+    landmarks: Path
+    """Folder of the scans' 68 landmarks, as published with GANFIT."""
+    protocol: Literal["deng", "ganfit", "prnet"] = "deng"
+    """Whose protocol."""
+    frames: int = 5
+    """Frames of each video that the network sees."""
+
+    def measure(self) -> Result:
+        from pgnface.evaluation.protocols.florence import evaluate_florence
+
+        return evaluate_florence(
+            self.root,
+            self.landmarks,
+            self.checkpoint,
+            protocol=self.protocol,
+            predictions=self.predictions,
+            frames=self.frames,
+        )
+
+
+@dataclass(kw_only=True)
+class Facewarehouse(_MeshProtocol):
+    """Distances from the registered meshes of FaceWarehouse to predictions."""
+
+    landmarks: Path
+    """Vertex numbers of seven landmarks on the data set's meshes (docs/evaluation.md)."""
+    region: Path | None = None
+    """Vertex numbers of the face region; default: a ball around the nose."""
+    subjects: tuple[int, ...] = ()
+    """Numbers of the people; default: all."""
+    mm_per_unit: float = 100.0
+    """Of the data set's meshes."""
+
+    def measure(self) -> Result:
+        from pgnface.evaluation.protocols.facewarehouse import evaluate_facewarehouse
+
+        return evaluate_facewarehouse(
+            self.root,
+            self.landmarks,
+            self.checkpoint,
+            predictions=self.predictions,
+            region=self.region,
+            subjects=self.subjects,
+            mm_per_unit=self.mm_per_unit,
+        )
+
+
 @dataclass
 class Evaluate:
     """Measure a checkpoint by a published protocol or on rendered people."""
@@ -149,6 +200,8 @@ class Evaluate:
     protocol: (
         Annotated[Aflw2000, subcommand("aflw2000")]
         | Annotated[Now, subcommand("now")]
+        | Annotated[Florence, subcommand("florence")]
+        | Annotated[Facewarehouse, subcommand("facewarehouse")]
         | Annotated[Synthetic, subcommand("synthetic")]
     )
 

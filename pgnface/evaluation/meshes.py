@@ -81,3 +81,36 @@ def read_points(path: str | Path, count: int) -> NDArray[np.float64]:
     if points.shape != (count, 3) or not np.isfinite(points).all():
         raise UserError(f"{path}: expected {count} finite points in 3D, got shape {points.shape}")
     return points
+
+
+def read_colors(path: str | Path) -> NDArray[np.float64] | None:
+    """Colours ``(V, 3)`` in [0, 1] of a mesh's vertices, from the file or its texture; ``None``
+    where there are none for each of the vertices of :func:`read_mesh`.
+    """
+    import trimesh
+
+    mesh = trimesh.load_mesh(path, process=False, maintain_order=True)
+    visual = mesh.visual
+    if visual.kind == "texture" and getattr(visual.material, "image", None) is not None:
+        visual = visual.to_color()
+    elif visual.kind != "vertex":
+        return None
+    colors = np.asarray(visual.vertex_colors)[:, :3] / 255
+    return colors if len(colors) == len(read_mesh(path).vertices) else None
+
+
+def read_vertex_ids(path: str | Path, count: int | None = None) -> NDArray[np.int64]:
+    """Vertex numbers from 0 in a text file, separated by blanks, commas or lines.
+
+    Raises:
+        UserError: naming the file, when it is missing, holds anything else or another count.
+    """
+    try:
+        words = Path(path).read_text().replace(",", " ").split()
+        ids = np.array([int(word) for word in words], np.int64)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: expected vertex numbers ({error})") from error
+    if not len(ids) or ids.min() < 0 or (count is not None and len(ids) != count):
+        wanted = "vertex numbers" if count is None else f"{count} vertex numbers"
+        raise UserError(f"{path}: expected {wanted} from 0, got {len(ids)}")
+    return ids

@@ -58,8 +58,8 @@ class NetworkPredictions:
         self._landmarks = list(landmarks)
         self._expression = expression
 
-    def of_image(self, image: NDArray[np.uint8]) -> PredictedMesh:
-        """The largest face in an image ``(H, W, 3)`` uint8 RGB.
+    def of_image(self, image: NDArray[np.uint8], posed: bool = False) -> PredictedMesh:
+        """The largest face in an image ``(H, W, 3)`` uint8 RGB; ``posed``: in image space.
 
         Raises:
             NothingFoundError: when there is none.
@@ -74,8 +74,9 @@ class NetworkPredictions:
         prediction = to_cpu(predict_faces(self._network, [image], boxes[:1], passes=2))
         model = model_on_cpu(self._network.model)
         with torch.no_grad():
-            expression = prediction.expression[0] if self._expression else None
-            vertices = model.vertices(prediction.identity[0], expression).double().numpy()
+            expression = prediction.expression[:1] if self._expression else None
+            pose = prediction.pose if posed else None
+            vertices = model.vertices(prediction.identity, expression, pose)[0].double().numpy()
         landmarks = vertices[model.landmarks[self._landmarks].numpy()]
         return PredictedMesh(vertices, model.triangles.long().numpy(), landmarks)
 
