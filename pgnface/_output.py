@@ -1,8 +1,10 @@
-"""Folders that results are written to."""
+"""Folders that results are written to, and how far the work is."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pgnface._errors import UserError
@@ -24,3 +26,21 @@ def prepare_folder(path: str | Path) -> Path:
     except OSError as error:
         raise UserError(f"cannot write to the folder {path}: {error.strerror}") from error
     return path
+
+
+@contextmanager
+def progress_bar(what: str, shown: bool = True) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr; gives a function that is told what is done and what there is to do."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not shown) as bar:
+        task = bar.add_task(what)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

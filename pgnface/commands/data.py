@@ -83,6 +83,53 @@ class Prepare:
 
 
 @dataclass
+class Profile:
+    """Turn the faces of photos in the format of 300W-LP and AFLW2000-3D (.jpg + .mat) to larger
+    yaws, with their labels. The same command continues after an interruption."""
+
+    root: Positional[Path]
+    """Folder of the photos, searched recursively."""
+    output: Path = Path("pgnface-profiles")
+    """Folder for the turned photos, their .mat files and skipped.jsonl."""
+    model: str = "default"
+    """Face model that gives the surface: the built-in one or a file."""
+    yaws: tuple[float, ...] = (15.0, 30.0, 45.0)
+    """Degrees to turn each face by, further to the side it looks to."""
+    largest: float = 85.0
+    """|yaw| in degrees beyond which no face is turned."""
+    quality: int = 95
+    """Of the JPEG files."""
+    json: bool = False
+    """Print the counts as JSON and nothing else."""
+
+    def run(self) -> None:
+        import json
+
+        from pgnface._output import progress_bar
+        from pgnface.data.profile_folder import SKIPPED, profile_folder
+        from pgnface.morphable import load_model
+
+        model = load_model(self.model)
+        with progress_bar("turned", shown=not self.json) as update:
+            counts = profile_folder(
+                *(self.root, self.output, model),
+                yaws=self.yaws,
+                largest=self.largest,
+                quality=self.quality,
+                advance=update,
+            )
+        if self.json:
+            print(json.dumps(counts))
+            return
+        print(
+            f"{counts['written']} photos written to {self.output}, {counts['kept']} were there, "
+            f"{counts['beyond']} turns beyond {self.largest:g} degrees"
+        )
+        if counts["skipped"]:
+            print(f"{counts['skipped']} photos left out: {self.output / SKIPPED}")
+
+
+@dataclass
 class Verify:
     """Check the shards of a finished preparation against the checksums in its manifest."""
 
@@ -99,7 +146,11 @@ class Verify:
 class Data:
     """Make data sets ready for training."""
 
-    action: Annotated[Prepare, subcommand("prepare")] | Annotated[Verify, subcommand("verify")]
+    action: (
+        Annotated[Prepare, subcommand("prepare")]
+        | Annotated[Verify, subcommand("verify")]
+        | Annotated[Profile, subcommand("profile")]
+    )
 
     def run(self) -> None:
         self.action.run()

@@ -163,7 +163,7 @@ def test_the_only_readable_image_is_always_found(tmp_path):
 
 
 def test_nothing_usable(tmp_path):
-    with pytest.raises(UserError, match=r"no usable sample in split 'train' \(0 skipped\)"):
+    with pytest.raises(UserError, match=r"split 'train': no usable sample \(0 skipped\)"):
         Aflw2000Source(tmp_path, SIZE)
     for path in write_faces(tmp_path, 2):
         path.write_bytes(b"")

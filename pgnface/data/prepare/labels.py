@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pgnface.data.aflw2000 import read_annotation
+from pgnface.data.annotation import read_annotation
 from pgnface.data.points import read_points
 
 

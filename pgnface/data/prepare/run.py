@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pgnface._errors import NothingFoundError, UserError
-from pgnface._output import prepare_folder
+from pgnface._output import prepare_folder, progress_bar
 
 from .chunk import count_reasons, finished_part, write_chunk
 from .faces import Finder, build_finder
@@ -70,15 +70,14 @@ def prepare(
     _require_same(output / _PLAN, _plan(units, settings))
     chunks = chunk_units(units, settings.shard_size, settings.max_frames)
     parts: dict[int, dict] = {}
-    with _progress_bar(len(units), progress) as advance:
-        for number, chunk in enumerate(chunks):
+    with progress_bar("faces of", progress) as update:
+        for number in range(len(chunks)):
             if (part := finished_part(output, number)) is not None:
                 parts[number] = part
-                advance(len(chunk))
         left = [(i, chunk) for i, chunk in enumerate(chunks) if i not in parts]
         for number, part in _run(left, output, settings, workers):
             parts[number] = part
-            advance(len(chunks[number]))
+            update(sum(part["units"] for part in parts.values()), len(units))
     manifest = _finish(output, [parts[i] for i in range(len(chunks))], settings)
     if not manifest["shards"]:
         raise NothingFoundError(f"no face was found; {output / SKIPPED} says why")
@@ -213,21 +212,3 @@ def _write_json(path: Path, content: dict) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(json.dumps(content, indent=2) + "\n")
     os.replace(temporary, path)
-
-
-@contextmanager
-def _progress_bar(total: int, shown: bool) -> Iterator:
-    """A function that advances a bar on stderr."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (TextColumn("faces of"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not shown) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda count: bar.advance(task, count)

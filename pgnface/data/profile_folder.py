@@ -1,0 +1,215 @@
+"""A folder in the format of 300W-LP and AFLW2000-3D, its faces turned to larger yaws."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.io import loadmat, savemat
+from torch import Tensor
+
+from pgnface._errors import NothingFoundError, UserError
+from pgnface._output import prepare_folder
+from pgnface.geometry import Pose, solve_head_pose
+from pgnface.geometry.pose import apply_pose, flip_axes
+from pgnface.morphable import MorphableModel
+
+from .aflw2000 import list_samples
+from .annotation import Annotation, pose_parameters, read_annotation
+from .images import read_image, to_tensor
+from .profiling import profile_face
+
+SKIPPED = "skipped.jsonl"
+
+_NOISE = 0.02
+"""Standard deviation of annotated landmarks about those of a model, in sides of their box."""
+
+_EXPRESSION_DEVIATION = 0.5
+
+_ITERATIONS = 4
+
+# What turns with the head, or is out of date after it turned.
+_STALE = ("pt3d_68", "pt2d", "roi", "Pose_Para")
+
+
+def profile_folder(
+    root: str | Path,
+    output: str | Path,
+    model: MorphableModel,
+    *,
+    yaws: Sequence[float] = (15.0, 30.0, 45.0),
+    largest: float = 85.0,
+    quality: int = 95,
+    advance: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, int]:
+    """Turn the faces of annotated photos away from the viewer, further to the side they look to.
+
+    For each photo ``NAME`` and each turn, ``NAME_1.jpg`` and ``NAME_1.mat`` and so on, in the
+    folders that the photos are in below ``root``. The .mat files hold the turned landmarks and
+    pose; coefficients are copied. The face model gives the shape of the surface alone: it is fitted
+    to the landmarks, and a fit of a few per cent is enough. Files that are there are kept, so that
+    the same call continues.
+
+    Args:
+        root: folder of photos with a .mat beside each.
+        output: folder.
+        model: any face model.
+        yaws: degrees to turn by.
+        largest: |yaw| in degrees beyond which no face is turned.
+        quality: of the JPEG files.
+        advance: told the number of photos done and of all.
+
+    Returns:
+        Counts: ``photos``, ``written``, ``kept`` (there before), ``beyond`` (turns past
+        ``largest``), ``skipped`` (photos that cannot be used; ``skipped.jsonl`` says why).
+
+    Raises:
+        FileNotFoundError: when ``root`` is missing.
+        UserError: without turns, or for one that is not positive.
+        NothingFoundError: when no photo can be used.
+    """
+    if not yaws or not all(0 < yaw <= 180 for yaw in yaws):
+        raise UserError(f"yaws must be positive degrees, got {tuple(yaws)}")
+    if not 0 < largest <= 90:
+        raise UserError(f"largest must lie between 0 and 90 degrees, got {largest}")
+    root, output = Path(root), prepare_folder(output)
+    photos = list_samples(root)
+    counts = {"photos": len(photos), "written": 0, "kept": 0, "beyond": 0, "skipped": 0}
+    with open(output / SKIPPED, "w") as report:
+        for done, path in enumerate(photos, 1):
+            try:
+                target = output / path.relative_to(root)
+                for key, count in _profile(path, target, model, yaws, largest, quality).items():
+                    counts[key] += count
+            except UserError as error:
+                counts["skipped"] += 1
+                entry = {"source": path.relative_to(root).as_posix(), "detail": str(error)}
+                report.write(json.dumps(entry) + "\n")
+            advance(done, len(photos))
+    if not counts["written"] + counts["kept"]:
+        raise NothingFoundError(f"{root}: no face could be turned; {output / SKIPPED} says why")
+    return counts
+
+
+def _profile(
+    path: Path,
+    target: Path,
+    model: MorphableModel,
+    yaws: Sequence[float],
+    largest: float,
+    quality: int,
+) -> dict[str, int]:
+    """Write the turned faces of one photo."""
+    annotation = read_annotation(path.with_suffix(".mat"))
+    if not annotation.plausible:
+        raise UserError("an annotated angle is implausible")
+    yaw = float(annotation.angles[1])
+    wanted = {
+        target.with_name(f"{target.stem}_{i}.jpg"): turn if yaw >= 0 else -turn
+        for i, turn in enumerate(yaws, 1)
+        if abs(yaw) + turn <= largest
+    }
+    missing = {
+        k: v for k, v in wanted.items() if not (k.exists() and k.with_suffix(".mat").exists())
+    }
+    counts = {"beyond": len(yaws) - len(wanted), "kept": len(wanted) - len(missing)}
+    if not missing:
+        return counts
+    image = read_image(path)
+    vertices, landmarks = fit_surface(model, annotation)
+    pose = Pose(*(value[None].float() for value in annotation.pose(image.shape[0])))
+    pixels = to_tensor(image)[None]
+    content = loadmat(path.with_suffix(".mat"), appendmat=False)
+    kept = {k: v for k, v in content.items() if not k.startswith("__") and k not in _STALE}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for place, turn in missing.items():
+        try:
+            turned = profile_face(pixels, vertices[None], model.triangles, pose, turn)
+        except ValueError as error:
+            raise UserError(f"cannot be turned by {turn:g} degrees ({error})") from None
+        points = turned.turn.apply(landmarks[None])[0].double().numpy()
+        labels = _labels(annotation, points, turned.pose, turn, image.shape[0])
+        _write_image(place, turned.image[0], quality)
+        _write_whole(place.with_suffix(".mat"), lambda file, a=labels: savemat(file, {**kept, **a}))
+    return {**counts, "written": len(missing)}
+
+
+def _labels(
+    annotation: Annotation, points: NDArray, pose: Pose, turn: float, height: int
+) -> dict[str, NDArray]:
+    """Entries of a .mat file, in its own conventions."""
+    theirs = points * [1, 1, -1] + [0.5, 0.5, 0]
+    angles = annotation.angles + np.array([0, turn, 0])
+    low, high = theirs[:, :2].min(0), theirs[:, :2].max(0)
+    return {
+        **({"pt3d_68": theirs.T} if annotation.has_depth else {"pt2d": theirs[:, :2].T}),
+        "Pose_Para": pose_parameters(Pose(*(v[0] for v in pose)), angles, height)[None],
+        "roi": np.concatenate((low, high))[None],
+    }
+
+
+def fit_surface(model: MorphableModel, annotation: Annotation) -> tuple[Tensor, Tensor]:
+    """A face model's surface where a photo's landmarks are.
+
+    Pose and coefficients in turns: the pose in closed form, the coefficients by ridge regression,
+    which is the most probable face for landmarks with Gaussian errors.
+
+    Returns:
+        Vertices ``(V, 3)`` and the annotated landmarks ``(68, 3)`` in image space; where the
+        annotation is flat, the landmarks have the model's depth.
+    """
+    target = torch.from_numpy(annotation.landmarks).float()
+    weights = torch.ones(68, 3)
+    weights[:, 2] = float(annotation.has_depth)
+    noise = _NOISE * float(np.ptp(annotation.landmarks[:, :2], 0).max())
+    mean = model.mean[model.landmarks]
+    basis = model.basis[:, model.landmarks]
+    deviation = torch.ones(len(basis))
+    deviation[model.identity_count :] = _EXPRESSION_DEVIATION
+    coefficients = torch.zeros(len(basis))
+    for _ in range(_ITERATIONS):
+        points = mean + torch.einsum("p,pkc->kc", coefficients, basis)
+        pose = _fit_pose(points, target, annotation)
+        linear = pose.scale * basis @ pose.image_rotation.T
+        design = (linear * weights).flatten(1).double() * deviation[:, None] / noise
+        residual = ((target - apply_pose(pose, mean)) * weights).flatten().double() / noise
+        system = design @ design.T + torch.eye(len(basis), dtype=torch.float64)
+        solution = torch.linalg.solve(system, design @ residual)
+        coefficients = (solution * deviation).float()
+    identity, expression = coefficients.split([model.identity_count, model.expression_count])
+    vertices = model.vertices(identity, expression, pose)
+    if not annotation.has_depth:
+        target = torch.cat((target[:, :2], vertices[model.landmarks, 2:]), 1)
+    return vertices, target
+
+
+def _fit_pose(points: Tensor, target: Tensor, annotation: Annotation) -> Pose:
+    """The pose of landmarks; of flat ones, the annotated rotation and the best place for it."""
+    if annotation.has_depth:
+        return solve_head_pose(points, target)
+    rotation = torch.from_numpy(annotation.rotation).float()
+    rotated = points @ flip_axes(rotation, dim=-2).T
+    flat, aim = rotated[:, :2], target[:, :2]
+    centred = flat - flat.mean(0)
+    scale = (centred * (aim - aim.mean(0))).sum() / centred.square().sum()
+    translation = torch.cat((aim.mean(0) - scale * flat.mean(0), torch.zeros(1)))
+    return Pose(scale, rotation, translation)
+
+
+def _write_image(path: Path, image: Tensor, quality: int) -> None:
+    pixels = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    encoded = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    _write_whole(path, lambda file: file.write(encoded.tobytes()))
+
+
+def _write_whole(path: Path, write: Callable) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    with open(temporary, "wb") as file:
+        write(file)
+    os.replace(temporary, path)
