@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from tyro.conf import subcommand
+from tyro.conf import Positional, subcommand
 
 if TYPE_CHECKING:
     from pgnface.evaluation.result import Result
@@ -193,6 +193,55 @@ class Facewarehouse(_MeshProtocol):
         )
 
 
+@dataclass(kw_only=True)
+class Realy(_MeshProtocol):
+    """Errors of four regions on the scans of REALY."""
+
+    images: Path | None = None
+    """Folder of the photos; default: that of the data set."""
+    keypoints: Path | None = None
+    """With --predictions: the barycentric file of the topology's 85 key points."""
+
+    def measure(self) -> Result:
+        from pgnface.evaluation.protocols.realy import evaluate_realy
+
+        return evaluate_realy(
+            self.root,
+            self.checkpoint,
+            images=self.images,
+            predictions=self.predictions,
+            keypoints=self.keypoints,
+        )
+
+
+@dataclass
+class Video:
+    """Jitter of landmarks and pose, and constancy of the identity, over the frames of videos."""
+
+    videos: Positional[tuple[Path, ...]]
+    """Video files, or folders of frames."""
+    checkpoint: str = "default"
+    """Checkpoint to measure; default: the shipped weights."""
+    frames: int = 200
+    """Most frames of a video, from its beginning."""
+    output: Path | None = None
+    """Folder for metrics.json; default: none written."""
+    json: bool = False
+    """Print the numbers as JSON and nothing else."""
+
+    def run(self) -> None:
+        from pgnface._output import prepare_folder
+        from pgnface.evaluation.protocols.video import evaluate_video
+        from pgnface.evaluation.result import print_result
+
+        if self.output is not None:
+            prepare_folder(self.output)
+        result = evaluate_video(self.videos, self.checkpoint, frames=self.frames)
+        if self.output is not None:
+            result.write_json(self.output)
+        print_result(result, as_json=self.json)
+
+
 @dataclass
 class Evaluate:
     """Measure a checkpoint by a published protocol or on rendered people."""
@@ -202,6 +251,8 @@ class Evaluate:
         | Annotated[Now, subcommand("now")]
         | Annotated[Florence, subcommand("florence")]
         | Annotated[Facewarehouse, subcommand("facewarehouse")]
+        | Annotated[Realy, subcommand("realy")]
+        | Annotated[Video, subcommand("video")]
         | Annotated[Synthetic, subcommand("synthetic")]
     )
 

@@ -13,6 +13,7 @@ from .pose import MAX_ANGLE, PoseError, PoseErrors, mean_pose_error, pose_errors
 from .scan_to_mesh import SurfaceFit, align_surface
 from .shape import shape_error
 from .surface import Surface, SurfacePoints, point_to_plane, point_to_surface, vertex_normals
+from .video import coefficient_spread, landmark_jitter, pose_jitter, shape_spread
 
 __all__ = [
     "IDENTITY",
@@ -31,15 +32,19 @@ __all__ = [
     "balanced_subset",
     "box_size",
     "check_bins",
+    "coefficient_spread",
     "cumulative_error",
     "dense_nme",
     "error_by_yaw",
     "icp",
+    "landmark_jitter",
     "mean_pose_error",
     "point_to_plane",
     "point_to_surface",
     "pose_errors",
+    "pose_jitter",
     "shape_error",
+    "shape_spread",
     "sparse_nme",
     "vertex_normals",
 ]

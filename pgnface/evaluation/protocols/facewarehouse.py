@@ -3,9 +3,9 @@ Deng et al. (CVPRW 2019) use it: 9 people with 20 expressions each, 180 meshes.
 
 The prediction, with its expression, is aligned by a similarity ICP; the mean distance in mm from
 the vertices of the face region of the registered mesh to the prediction's surface is averaged over
-the meshes. Published numbers depend on the region (Deng et al. have a small and a large one) and were
-taken on meshes that had been subdivided; neither the region nor the list of people is part of the
-data set, so both are arguments here.
+the meshes. Published numbers depend on the region (Deng et al. have a small and a large one) and
+were taken on meshes that had been subdivided; neither the region nor the list of people is part of
+the data set, so both are arguments here.
 """
 
 from __future__ import annotations
