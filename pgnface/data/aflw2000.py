@@ -36,8 +36,7 @@ def list_samples(root: str | Path, split: str = "all", block: int = BLOCK) -> li
         FileNotFoundError: when the folder is missing.
         ValueError: for an unknown split.
     """
-    if split not in _SPLITS:
-        raise ValueError(f"split must be one of {_SPLITS}, got {split!r}")
+    in_split(0, split)  # an unknown one, before the work
     root = Path(root)
     if not root.is_dir():
         raise FileNotFoundError(f"no such folder: {root}")
@@ -46,9 +45,18 @@ def list_samples(root: str | Path, split: str = "all", block: int = BLOCK) -> li
         for p in root.rglob("*")
         if p.suffix.lower() in IMAGE_SUFFIXES and p.with_suffix(".mat").exists()
     )
-    if split == "all":
-        return paths
-    return [p for i, p in enumerate(paths) if (i // block % 5 == 4) == (split == "validation")]
+    return [path for i, path in enumerate(paths) if in_split(i, split, block)]
+
+
+def in_split(index: int, split: str, block: int = BLOCK) -> bool:
+    """Whether the ``index``-th item belongs to a split: of every five blocks the fifth validates.
+
+    Raises:
+        ValueError: for an unknown split.
+    """
+    if split not in _SPLITS:
+        raise ValueError(f"split must be one of {_SPLITS}, got {split!r}")
+    return split == "all" or (index // block % 5 == 4) == (split == "validation")
 
 
 class Aflw2000Source(AnnotatedSource):

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 from .config import (
     Aflw2000Config,
+    AflwConfig,
     FolderConfig,
+    LandmarkFolderConfig,
     ShardsConfig,
     SourceConfig,
     SyntheticConfig,
     VideoConfig,
+    W300LpConfig,
 )
 
 if TYPE_CHECKING:
@@ -56,6 +59,34 @@ def build_source(config: SourceConfig, model: MorphableModel, image_size: int) -
 
             return Aflw2000Source(
                 *(config.root, image_size, config.split, config.seed, config.augment), **sizes
+            )
+        case W300LpConfig():
+            from .w300lp import W300LpSource
+
+            return W300LpSource(
+                *(config.root, image_size, config.split),
+                *(config.subsets, config.mirrored, config.turned),
+                seed=config.seed,
+                augment=config.augment,
+                **sizes,
+            )
+        case LandmarkFolderConfig():
+            from .landmark_folder import LandmarkFolderSource
+
+            return LandmarkFolderSource(
+                *(config.root, image_size, config.split, config.jaw),
+                seed=config.seed,
+                augment=config.augment,
+                **sizes,
+            )
+        case AflwConfig():
+            from .aflw import AflwSource
+
+            return AflwSource(
+                *(config.root, image_size, config.split),
+                seed=config.seed,
+                augment=config.augment,
+                **sizes,
             )
         case FolderConfig():
             from .folder import FolderSource

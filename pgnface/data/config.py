@@ -44,6 +44,60 @@ class Aflw2000Config:
 
 
 @dataclass(frozen=True)
+class W300LpConfig:
+    """300W-LP: the folder of its subsets AFW, HELEN, IBUG, LFPW."""
+
+    kind: ClassVar[str] = "300w-lp"
+    root: str
+    """Folder of the subsets."""
+    split: Literal["all", "train", "validation"] = "train"
+    """By blocks of 20 photos with all that was made of them: four of five train, one validates."""
+    subsets: tuple[Literal["AFW", "HELEN", "IBUG", "LFPW"], ...] = ("AFW", "HELEN", "IBUG", "LFPW")
+    """Those to use."""
+    mirrored: bool = False
+    """With the folders _Flip; training mirrors photos itself."""
+    turned: bool = True
+    """With the photos turned to larger yaws."""
+    augment: bool = True
+    """Random mirroring, crops, colours, occluders and noise."""
+    seed: int = 0
+    """Of the order and the augmentation."""
+
+
+@dataclass(frozen=True)
+class LandmarkFolderConfig:
+    """Photos with a file of 68 landmarks beside each: 300-W (.pts), LS3D-W (.t7)."""
+
+    kind: ClassVar[str] = "landmarks"
+    root: str
+    """Folder, searched recursively."""
+    split: Literal["all", "train", "validation"] = "train"
+    """By blocks of 20 consecutive files: four of five train, one validates."""
+    jaw: Literal["auto", "2d", "3d"] = "auto"
+    """Whether the jaw's points follow the visible contour (2d: no labels then) or are points of the
+    head; auto: the former for .pts, the latter for .t7."""
+    augment: bool = True
+    """Random mirroring, crops, colours, occluders and noise."""
+    seed: int = 0
+    """Of the order and the augmentation."""
+
+
+@dataclass(frozen=True)
+class AflwConfig:
+    """AFLW: up to 16 of its 21 landmarks a face, those that can be seen."""
+
+    kind: ClassVar[str] = "aflw"
+    root: str
+    """Folder of data/aflw.sqlite and data/flickr."""
+    split: Literal["all", "train", "validation"] = "train"
+    """By blocks of 20 photos: four of five train, one validates."""
+    augment: bool = True
+    """Random mirroring, crops, colours, occluders and noise."""
+    seed: int = 0
+    """Of the order and the augmentation."""
+
+
+@dataclass(frozen=True)
 class FolderConfig:
     """Unlabelled photos of faces in a folder; two crops of each are the frames."""
 
@@ -93,4 +147,13 @@ class VideoConfig:
     """Of the choice of frames and the augmentation."""
 
 
-SourceConfig = SyntheticConfig | Aflw2000Config | FolderConfig | ShardsConfig | VideoConfig
+SourceConfig = (
+    SyntheticConfig
+    | Aflw2000Config
+    | W300LpConfig
+    | LandmarkFolderConfig
+    | AflwConfig
+    | FolderConfig
+    | ShardsConfig
+    | VideoConfig
+)

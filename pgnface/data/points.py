@@ -7,6 +7,7 @@ points on AFLW2000-3D do when measured against the original ones.
 
 from __future__ import annotations
 
+import math
 import struct
 from pathlib import Path
 
@@ -103,7 +104,11 @@ def read_t7(path: str | Path) -> NDArray[np.float64]:
         offset = take("q")[0] - 1
         take_class()
         values = np.frombuffer(data, number, take("q")[0], place)
+        if not 0 < math.prod(shape) <= values.size:
+            raise ValueError(f"{values.size} numbers for a tensor of shape {shape}")
         places = offset + sum(np.indices(shape) * np.reshape(strides, (-1,) + (1,) * dimensions))
+        if places.min() < 0:
+            raise ValueError(f"strides {strides}")
         return values[places].astype(np.float64)
     except (struct.error, KeyError, ValueError, IndexError, TypeError, MemoryError) as error:
         raise PointsError(f"{path}: is no tensor of Torch 7 ({error})") from None

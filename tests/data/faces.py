@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import sqlite3
 import tarfile
 from pathlib import Path
 
@@ -70,6 +71,51 @@ def write_faces(root: Path, count: int, annotated: bool = True) -> list[Path]:
         if annotated:
             write_annotation(path.with_suffix(".mat"), (0.0, 2.0 * i - 20, 0.0))
     return paths
+
+
+def write_pts(path: Path, angles=(5.0, 20.0, -8.0)) -> NDArray[np.float64]:
+    """A .pts file as 300-W has them; returns its landmarks (68, 2) in our image space."""
+    points = head_points(angles)[:, :2]
+    rows = "\n".join(f"{x:.6f} {y:.6f}" for x, y in points + 0.5)
+    path.write_text(f"version: 1\nn_points:  68\n{{\n{rows}\n}}\n")
+    return points
+
+
+def write_aflw(root: Path, count: int, features: int = 21) -> NDArray[np.float64]:
+    """A data base as AFLW has it and its photos; returns the points (21, 2) of each face in our
+    image space. Of face ``i`` the first ``i`` of ``features`` points are hidden.
+    """
+    points = np.random.default_rng(0).uniform(15, 45, (21, 2)).round(2)
+    data = root / "data"
+    (data / "flickr/0").mkdir(parents=True)
+    base = sqlite3.connect(data / "aflw.sqlite")
+    base.executescript(
+        """
+        CREATE TABLE Faces (face_id INTEGER PRIMARY KEY, file_id TEXT, db_id TEXT);
+        CREATE TABLE FaceImages (image_id INTEGER PRIMARY KEY, db_id TEXT, file_id TEXT,
+            filepath TEXT, bw INTEGER, width INTEGER, height INTEGER);
+        CREATE TABLE FaceRect (face_id INTEGER, x INTEGER, y INTEGER, w INTEGER, h INTEGER,
+            annot_type_id INTEGER);
+        CREATE TABLE FacePose (face_id INTEGER, roll REAL, pitch REAL, yaw REAL,
+            annot_type_id INTEGER, upsidedown INTEGER);
+        CREATE TABLE FeatureCoords (face_id INTEGER, feature_id INTEGER, x REAL, y REAL);
+        """
+    )
+    for i in range(count):
+        face, file = 39341 + i, f"image{i:05d}.jpg"
+        (data / "flickr/0" / file).write_bytes(encoded(picture(i)))
+        base.execute("INSERT INTO Faces VALUES (?, ?, 'aflw')", (face, file))
+        base.execute(
+            "INSERT INTO FaceImages VALUES (?, 'aflw', ?, ?, 0, 60, 60)", (i, file, f"0/{file}")
+        )
+        base.execute("INSERT INTO FaceRect VALUES (?, 10, 12, 40, 36, 1)", (face,))
+        base.execute("INSERT INTO FacePose VALUES (?, 0.1, -0.2, 0.5, 1, 0)", (face,))
+        for feature in range(i, features):
+            x, y = points[feature] - 0.5
+            base.execute("INSERT INTO FeatureCoords VALUES (?, ?, ?, ?)", (face, feature + 1, x, y))
+    base.commit()
+    base.close()
+    return points
 
 
 def write_shard(path: Path, members: dict[str, bytes]) -> Path:

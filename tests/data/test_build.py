@@ -8,22 +8,37 @@ from pgnface._errors import UserError
 from pgnface.data import build_source
 from pgnface.data.config import (
     Aflw2000Config,
+    AflwConfig,
     FolderConfig,
+    LandmarkFolderConfig,
     ShardsConfig,
     SourceConfig,
     SyntheticConfig,
     VideoConfig,
+    W300LpConfig,
 )
 from pgnface.data.cropping import SquareBox
 from pgnface.data.source import Source
 from pgnface.training.structure import from_plain, to_plain
 from tests.models import tiny_model
 
-from .faces import SIZE, encoded, picture, write_faces, write_shard, write_video
+from .faces import (
+    SIZE,
+    encoded,
+    picture,
+    write_aflw,
+    write_faces,
+    write_pts,
+    write_shard,
+    write_video,
+)
 
 CONFIGS = {
     "synthetic": SyntheticConfig(frames=3, seed=4),
     "aflw2000": Aflw2000Config(root="aflw", split="all", augment=False, seed=5),
+    "300w-lp": W300LpConfig(root="lp", split="all", subsets=("AFW",), turned=False, seed=9),
+    "landmarks": LandmarkFolderConfig(root="pts", split="all", jaw="3d", seed=10),
+    "aflw": AflwConfig(root="aflw21", split="all", augment=False, seed=11),
     "folder": FolderConfig(root="photos", frames=3, extent=0.8, seed=6),
     "shards": ShardsConfig(shards="a.tar", frames=1, extent=0.9, seed=7),
     "video": VideoConfig(path="a.avi", frames=3, detector="haar", seed=8),
@@ -49,6 +64,10 @@ def test_descriptions_survive_a_configuration_file(kind):
 def test_every_description_builds_its_source(kind, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_faces(tmp_path / "aflw", 2)
+    (tmp_path / "lp").mkdir()
+    write_faces(tmp_path / "lp/AFW", 1)
+    write_aflw(tmp_path / "aflw21", 1)
+    write_pts(write_faces(tmp_path / "pts", 1, annotated=False)[0].with_suffix(".pts"))
     write_faces(tmp_path / "photos", 2, annotated=False)
     write_shard(tmp_path / "a.tar", {"a.jpg": encoded(picture())})
     write_video(tmp_path / "a.avi", 4)

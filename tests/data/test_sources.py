@@ -9,8 +9,10 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from pgnface.data.aflw import AflwSource
 from pgnface.data.aflw2000 import Aflw2000Source
 from pgnface.data.folder import FolderSource
+from pgnface.data.landmark_folder import LandmarkFolderSource
 from pgnface.data.mixture import Mixture
 from pgnface.data.shards import ShardSource
 from pgnface.data.source import EpochOrder, Source, stand_ins, step_generator, subject_count
@@ -18,9 +20,19 @@ from pgnface.data.synthetic import SyntheticCrops
 from pgnface.data.video import VideoSource
 from tests.models import tiny_model
 
-from .faces import SIZE, assert_equal, encoded, picture, write_faces, write_shard, write_video
+from .faces import (
+    SIZE,
+    assert_equal,
+    encoded,
+    picture,
+    write_aflw,
+    write_faces,
+    write_pts,
+    write_shard,
+    write_video,
+)
 
-KINDS = ["aflw2000", "folder", "detected", "shards", "video", "rendered"]
+KINDS = ["aflw2000", "aflw", "landmarks", "folder", "detected", "shards", "video", "rendered"]
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +40,9 @@ def files(tmp_path_factory):
     """A folder of each kind's input."""
     root = tmp_path_factory.mktemp("sources")
     write_faces(root / "aflw", 7)
+    write_aflw(root / "aflw21", 7)
+    for path in write_faces(root / "pts", 7, annotated=False):
+        write_pts(path.with_suffix(".pts"))
     write_faces(root / "photos", 7, annotated=False)
     for shard in range(2):
         members = {f"{i}.jpg": encoded(picture(10 * shard + i)) for i in range(5)}
@@ -54,6 +69,10 @@ def make(kind, files, seed=1):
     match kind:
         case "aflw2000":
             return Aflw2000Source(files / "aflw", SIZE, "all", **sizes)
+        case "aflw":
+            return AflwSource(files / "aflw21", SIZE, "all", **sizes)
+        case "landmarks":
+            return LandmarkFolderSource(files / "pts", SIZE, "all", **sizes)
         case "folder":
             return FolderSource(files / "photos", SIZE, **sizes)
         case "detected":
