@@ -48,6 +48,8 @@ class Prepare:
     """Pixels of a crop at most; a smaller face keeps its own."""
     margin: float = 1.25
     """Side of the crop over the side of the face's box, for crops that vary in training."""
+    max_faces: int | None = None
+    """Faces of a photo at most, the largest first; default: all."""
     min_side: float = 40.0
     """Pixels of the box's side below which a face is left out."""
     min_sharpness: float = 0.0

@@ -44,8 +44,8 @@ class FaceAlignmentDetector:
         except ImportError as error:
             if _is_installed("face_alignment"):
                 raise UserError(
-                    f"the installed face-alignment has no detector {network!r} ({error}); "
-                    "pip install -U 'pgnface[detect]'"
+                    f"the detector {network!r} of the installed face-alignment cannot be imported "
+                    f"({error}); pip install -U 'pgnface[detect]', and what the detector needs"
                 ) from error
             raise UserError(
                 "the detector face-alignment is not installed: pip install 'pgnface[detect]'"

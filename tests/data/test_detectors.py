@@ -68,49 +68,6 @@ def test_names(monkeypatch):
         build_detector("face-alignment")
 
 
-class FakeS3fd:
-    """In place of face-alignment's detector."""
-
-    def __init__(self, device, path_to_detector):
-        if path_to_detector is None:
-            raise OSError("no network")
-
-    def detect_from_image(self, image):
-        return [
-            (10, 20, 30, 60, 0.9),
-            (11, 21, 31, 61, 0.8),
-            (100, 100, 160, 180, 0.6),
-            (0, 0, 9, 9, 0.2),
-        ]
-
-
-@pytest.fixture
-def s3fd(monkeypatch):
-    from types import ModuleType
-
-    module = ModuleType("face_alignment.detection.sfd")
-    module.FaceDetector = FakeS3fd
-    for name in ("face_alignment", "face_alignment.detection"):
-        monkeypatch.setitem(sys.modules, name, ModuleType(name))
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-
-
-def test_boxes_of_face_alignment_become_squares(s3fd, tmp_path):
-    weights = tmp_path / "s3fd.pth"
-    weights.touch()
-    found = build_detector("face-alignment", weights)(np.zeros((200, 200, 3), np.uint8))
-    assert found == [SquareBox(130, 140, 80 * 1.35), SquareBox(20, 40, 40 * 1.35)]
-
-
-def test_missing_weights_of_face_alignment(s3fd, tmp_path):
-    with pytest.raises(
-        UserError, match=r"weights of face-alignment cannot be loaded \(no network\)"
-    ):
-        build_detector("face-alignment")
-    with pytest.raises(UserError, match=r"no such file of detector weights: .*none\.pth"):
-        build_detector("face-alignment", tmp_path / "none.pth")
-
-
 def test_intersection_over_union():
     box = SquareBox(10, 10, 10)
     assert intersection_over_union(box, box) == 1

@@ -101,7 +101,7 @@ def _photo_samples(found: Iterator[Detected], settings: PrepareSettings) -> Iter
         if not boxes:
             yield Skip(frame.unit, frame.source, frame.number, "no face")
         # Of a person's photo the largest face is theirs.
-        for box in boxes if frame.unit.identity is None else boxes[:1]:
+        for box in boxes[: settings.max_faces if frame.unit.identity is None else 1]:
             yield _sample(frame, box, settings, track=None)
 
 

@@ -25,6 +25,7 @@ class PrepareSettings:
         size: pixels of a crop at most; a smaller face keeps its own pixels.
         margin: side of the crop over the side of the face's box
             (:func:`pgnface.data.cropping.square_box`): room for the crops of the training.
+        max_faces: faces of a photo at most, the largest first; ``None`` for all.
         min_side: pixels of the box's side below which a face is left out.
         min_sharpness: sharpness (:func:`pgnface.data.prepare.faces.sharpness`) likewise.
         every: in a video file, every how many frames one is looked at.
@@ -43,6 +44,7 @@ class PrepareSettings:
     device: str = "auto"
     size: int = 256
     margin: float = 1.25
+    max_faces: int | None = None
     min_side: float = 40.0
     min_sharpness: float = 0.0
     every: int = 5
@@ -57,6 +59,8 @@ class PrepareSettings:
         for name in ("size", "every", "max_frames", "shard_size", "batch"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.max_faces is not None and self.max_faces < 1:
+            raise UserError(f"max_faces must be at least 1, got {self.max_faces}")
         if not self.margin >= 1:
             raise UserError(f"margin must be at least 1, got {self.margin}")
         if not 1 <= self.quality <= 100:

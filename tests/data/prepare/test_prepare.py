@@ -85,6 +85,17 @@ def test_limits_leave_faces_out(mixed, tmp_path):
     assert ("clip.avi", 5, "too blurred") in skips(tmp_path / "blur")
 
 
+def test_the_largest_faces_are_kept(mixed, tmp_path):
+    small = np.full((256, 160, 3), 90, np.uint8)
+    small[64:192] = photo(2)[::2, ::2]
+    both = write_photo(tmp_path / "a.png", image=np.concatenate((small, photo(3)), 1))
+    prepare([both], tmp_path / "all", PrepareSettings(detector="haar", min_side=1))
+    prepare([both], tmp_path / "one", PrepareSettings(detector="haar", min_side=1, max_faces=1))
+    every, (largest,) = read_shards(tmp_path / "all"), read_shards(tmp_path / "one")
+    assert len(every) > 1
+    assert largest[2]["box"] == max((about["box"] for _, _, about in every), key=lambda box: box[2])
+
+
 def test_sharpness_falls_with_blur():
     import cv2
 
@@ -125,6 +136,7 @@ def test_photos_as_crops(tmp_path):
     [
         ({"layout": "videos"}, "layout must be one of photos, people"),
         ({"size": 0}, "size must be at least 1"),
+        ({"max_faces": 0}, "max_faces must be at least 1"),
         ({"margin": 0.9}, "margin must be at least 1"),
         ({"quality": 101}, "quality must lie between"),
         ({"weights": "none.pth"}, "no such file of detector weights"),
