@@ -22,6 +22,7 @@ from pgnface._errors import UserError
 from .augment import CropJitter
 from .cropping import SquareBox
 from .images import IMAGE_SUFFIXES, decode_image
+from .prepare.chunk import part_of
 from .source import EpochOrder
 from .unlabeled import UnlabeledSource, Views, central_square
 
@@ -146,9 +147,13 @@ class ShardSource(UnlabeledSource):
             shard = self._shard_order[epoch * len(self._paths) + turn]
             if offset < self._counts[shard]:
                 order = EpochOrder(self._counts[shard], self.seed + 1 + shard)
-                return self._subjects(self._paths[shard])[
-                    order[epoch * self._counts[shard] + offset]
-                ]
+                subjects = self._subjects(self._paths[shard])
+                if len(subjects) != self._counts[shard]:
+                    raise UserError(
+                        f"{self._paths[shard]}: expected {self._counts[shard]} subjects, got "
+                        f"{len(subjects)}: it has changed; pgnface data verify looks at them all"
+                    )
+                return subjects[order[epoch * self._counts[shard] + offset]]
             offset -= self._counts[shard]
         raise AssertionError("an offset below the number of subjects lies in some shard")
 
@@ -167,12 +172,20 @@ class ShardSource(UnlabeledSource):
                 self.skipped[image.name] = f"its .json names no {self.group}"
             else:
                 subjects.setdefault(key, []).append(image)
-        for key, members in subjects.items():
-            if len(members) < self.frames:
-                self.skipped[key] = f"{len(members)} images, expected at least {self.frames}"
-        return [members for members in subjects.values() if len(members) >= self.frames]
+        return [members for key, members in subjects.items() if self._enough(key, len(members))]
+
+    def _enough(self, key: str, count: int) -> bool:
+        """Whether a subject has images for all frames."""
+        if count < self.frames:
+            self.skipped[key] = f"{count} images, expected at least {self.frames}"
+        return count >= self.frames
 
     def _count(self, path: Path) -> int:
+        """Subjects of a shard: what its preparation noted, else by reading it all."""
+        if (part := part_of(path)) is not None:
+            if self.group == "image":
+                return part["shard"]["samples"]
+            return sum(self._enough(*item) for item in part["groups"][self.group].items())
         count = len(self._grouped(self._read(path)))
         if path.stat().st_size % tarfile.BLOCKSIZE:
             # A tar file that ends within the header of a member looks complete to the reader.

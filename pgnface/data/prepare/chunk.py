@@ -38,8 +38,8 @@ def write_chunk(
 
     Returns:
         What the part says: ``shard`` (name, samples, bytes, sha256; None without faces),
-        ``sources`` (images that hold a face that was kept), ``identities``, ``tracks``,
-        ``landmarks`` (samples that have them) and ``skipped``.
+        ``sources`` (images that hold a face that was kept), ``groups`` (faces of each ``identity``
+        and ``track``), ``landmarks`` (samples that have them) and ``skipped``.
     """
     samples: list[Sample] = []
     skipped: list[Skip] = []
@@ -60,8 +60,10 @@ def write_chunk(
         "shard": shard,
         "units": len(units),
         "sources": len({(a["source"], a["frame"]) for a in about}),
-        "identities": sorted({a["identity"] for a in about if a["identity"] is not None}),
-        "tracks": len({a["track"] for a in about if a["track"] is not None}),
+        "groups": {
+            kind: Counter(a[kind] for a in about if a[kind] is not None)
+            for kind in ("identity", "track")
+        },
         "landmarks": sum(a["landmarks"] is not None for a in about),
         "skipped": [
             {"source": s.source, "frame": s.frame, "reason": s.reason, "detail": s.detail}
@@ -84,6 +86,19 @@ def finished_part(output: Path, number: int) -> dict | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return part
+
+
+def part_of(shard: Path) -> dict | None:
+    """What the part of a shard says, if there is one and the shard has the size it had; the bytes
+    are not looked at.
+    """
+    try:
+        part = json.loads((shard.parent / PARTS / f"{shard.stem.split('-')[-1]}.json").read_text())
+        known = part["shard"] or {}
+        same = known["name"] == shard.name and known["bytes"] == shard.stat().st_size
+        return part if same else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _tar(number: int, samples: Sequence[Sample]) -> bytes:

@@ -1,6 +1,7 @@
 """Folders of frames for each person and videos: tracks, identities, and training on them."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from pgnface.data.prepare import PrepareSettings, prepare
 from pgnface.data.prepare.frames import FaceTrack
 from pgnface.data.prepare.inputs import Unit, chunk_units, list_units, natural
 from pgnface.data.shards import ShardSource
-from tests.data.faces import SIZE, encoded, picture, write_shard
+from tests.data.faces import SIZE, assert_equal, encoded, picture, write_shard
 from tests.models import tiny_model
 
 from .inputs import photo, read_shards, skips, write_photo, write_portrait_video
@@ -67,6 +68,35 @@ def test_photos_of_a_person_are_frames_of_a_subject(prepared):
     assert source.skipped == {"id10002": "3 images, expected at least 4"}
     with pytest.raises(UserError, match="no identity of 9 images in the shards"):
         ShardSource(prepared, SIZE, frames=9, group="identity")
+
+
+@pytest.mark.parametrize("group", ["image", "track", "identity"])
+def test_prepared_shards_are_not_read_to_be_counted(prepared, tmp_path, monkeypatch, group):
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in prepared.glob("*.tar"):
+        (copy / path.name).write_bytes(path.read_bytes())
+    expected = ShardSource(copy, SIZE, frames=3, group=group)
+    with monkeypatch.context() as patch:
+        patch.setattr(ShardSource, "_read", None)
+        source = ShardSource(prepared, SIZE, frames=3, group=group)
+    assert len(source) == len(expected) and source.skipped == expected.skipped
+    assert_equal(source.batch(2, 6), expected.batch(2, 6))
+
+
+def test_a_prepared_shard_that_was_changed_is_noticed(prepared, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(prepared, copy)
+    shard = copy / "faces-000000.tar"
+    data = shard.read_bytes()
+    # Of another size it is read; of the same size it is found out when it is used.
+    shard.write_bytes(data[: len(data) // 2])
+    assert len(ShardSource(copy, SIZE, frames=1)) < 8
+    shard.write_bytes(data[: len(data) // 2] + bytes(len(data) - len(data) // 2))
+    with pytest.raises(
+        UserError, match=r"faces-000000\.tar: expected 8 subjects, got [1-7]: it has"
+    ):
+        ShardSource(copy, SIZE, frames=1).batch(0, 8)
 
 
 def test_the_box_of_the_json_is_cut_out(prepared, monkeypatch):
