@@ -107,7 +107,7 @@ class _MeshProtocol:
 
     def run(self) -> None:
         from pgnface._output import prepare_folder
-        from pgnface.evaluation.plots import plot_cumulative_error
+        from pgnface.evaluation.plots import plot_cumulative_error, plot_error_map
         from pgnface.evaluation.result import print_result
 
         if self.output is not None:
@@ -117,7 +117,9 @@ class _MeshProtocol:
             result.write_json(self.output)
             if result.errors:
                 path = self.output / "cumulative_error.png"
-                plot_cumulative_error(result.errors, path, unit=f"error ({result.unit})")
+                plot_cumulative_error(result.errors, path, None, f"error, {result.unit}")
+            if result.error_map is not None:
+                plot_error_map(result.error_map, self.output / "error_map.png")
         print_result(result, as_json=self.json)
 
 
@@ -243,6 +245,37 @@ class Video:
 
 
 @dataclass
+class All:
+    """Run the benchmarks of a file and write one report, with published numbers beside them."""
+
+    config: Path
+    """YAML: `checkpoint`, `method`, and `runs`, each with its `benchmark` and options
+    (docs/evaluation.md)."""
+    output: Path = Path("pgnface-benchmarks")
+    """Folder for report.html, .md, .tex and .json and the pictures."""
+
+    def run(self) -> None:
+        import sys
+
+        from pgnface._errors import UserError
+        from pgnface._output import prepare_folder
+        from pgnface.evaluation.result import print_result
+        from pgnface.evaluation.suite import read_suite, run_suite
+        from pgnface.evaluation.suite_report import write_suite_report
+
+        suite = read_suite(self.config)
+        prepare_folder(self.output)
+        results, failed = run_suite(suite, lambda name: print(name, file=sys.stderr, flush=True))
+        for result in results:
+            print_result(result)
+        path = write_suite_report(self.output, results, method=suite.method, failed=failed)
+        print(f"report: {path}")
+        if failed:
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+            raise UserError(f"{len(failed)} of {len(suite.runs)} runs failed: {reasons}")
+
+
+@dataclass
 class Evaluate:
     """Measure a checkpoint by a published protocol or on rendered people."""
 
@@ -254,6 +287,7 @@ class Evaluate:
         | Annotated[Realy, subcommand("realy")]
         | Annotated[Video, subcommand("video")]
         | Annotated[Synthetic, subcommand("synthetic")]
+        | Annotated[All, subcommand("all")]
     )
 
     def run(self) -> None:

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 from pgnface._output import prepare_folder
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from .metrics import BinnedError, PoseError
+    from .result import ErrorMap
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Report:
         pose: head-pose errors in degrees, by how they are measured.
         shape: shape errors in mm, by method.
         skipped: files left out, with the reason.
+        errors: 2D landmark errors ``(N,)`` in percent, whose landmarks; for curves, not printed.
+        error_map: where shape errors lie, where they are known.
     """
 
     title: str
@@ -35,6 +40,8 @@ class Report:
     pose: Mapping[str, PoseError]
     shape: Mapping[str, float] = field(default_factory=dict)
     skipped: Mapping[str, str] = field(default_factory=dict)
+    errors: Mapping[str, Tensor] = field(default_factory=dict)
+    error_map: ErrorMap | None = None
 
     def to_dict(self) -> dict[str, object]:
         """A JSON-ready dictionary; a number that does not exist (an empty bin) is ``None``."""

@@ -9,8 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from .report import label
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from .report import Report
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,47 @@ class Result:
         return path
 
 
+def as_result(report: Report, key: str = "") -> Result:
+    """The numbers of a landmark benchmark in the form that every protocol shares.
+
+    Args:
+        report: of AFLW2000-3D or of rendered people.
+        key: of the published numbers, to which the kind of a table is added.
+    """
+
+    def key_of(kind: str) -> str:
+        return f"{key}_{kind}" if key else ""
+
+    tables = []
+    for kind, methods in report.nme.items():
+        bins = next(iter(methods.values())).bins
+        rows = {
+            label(method): (*error.means, error.mean, error.std, error.overall)
+            for method, error in methods.items()
+        }
+        columns = (*bins, "mean of bins", "std", "all faces")
+        tables.append(Table(f"NME {label(kind)}, % of the box", columns, rows, key_of(kind)))
+    if report.pose:
+        columns = ("pitch", "yaw", "roll", "mean", "geodesic")
+        rows = {
+            label(kind): tuple(getattr(error, column) for column in columns)
+            for kind, error in report.pose.items()
+        }
+        tables.append(Table("Head pose, degrees", columns, rows, key_of("pose")))
+    if report.shape:
+        rows = {label(method): (value,) for method, value in report.shape.items()}
+        tables.append(Table("Shape, mean vertex distance", ("mm",), rows, key_of("shape")))
+    return Result(
+        title=report.title,
+        facts=report.facts,
+        tables=tuple(tables),
+        errors={label(name): values for name, values in report.errors.items()},
+        unit="% of the box",
+        skipped=report.skipped,
+        error_map=report.error_map,
+    )
+
+
 def print_result(result: Result, as_json: bool = False) -> None:
     """Print tables, or the numbers as JSON and nothing else."""
     if as_json:
@@ -110,9 +155,9 @@ def print_result(result: Result, as_json: bool = False) -> None:
         console.print(f"  {name.replace('_', ' ')}: {value}")
     for table in result.tables:
         drawn = RichTable(title=table.title, title_justify="left")
-        drawn.add_column("")
+        drawn.add_column("", overflow="fold")
         for name in table.columns:
-            drawn.add_column(name, justify="right")
+            drawn.add_column(name, justify="right", overflow="fold")
         for row, values in table.rows.items():
             drawn.add_row(row, *(format_number(value, table.digits) for value in values))
         console.print(drawn)

@@ -11,7 +11,7 @@ from .icp import IcpResult, icp
 from .landmarks import box_size, dense_nme, sparse_nme
 from .pose import MAX_ANGLE, PoseError, PoseErrors, mean_pose_error, pose_errors
 from .scan_to_mesh import SurfaceFit, align_surface
-from .shape import shape_error
+from .shape import shape_error, vertex_errors
 from .surface import Surface, SurfacePoints, point_to_plane, point_to_surface, vertex_normals
 from .video import coefficient_spread, landmark_jitter, pose_jitter, shape_spread
 
@@ -46,5 +46,6 @@ __all__ = [
     "shape_error",
     "shape_spread",
     "sparse_nme",
+    "vertex_errors",
     "vertex_normals",
 ]

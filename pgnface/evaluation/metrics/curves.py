@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
 def cumulative_error(
-    errors: Tensor, limit: float = 10.0, steps: int = 200
+    errors: Tensor | NDArray, limit: float = 10.0, steps: int = 200
 ) -> tuple[Tensor, Tensor]:
     """Cumulative error distribution: thresholds and the fraction of samples at or below each.
 
@@ -21,6 +22,6 @@ def cumulative_error(
         normalised area under the curve.
     """
     thresholds = torch.linspace(0, limit, steps + 1, dtype=torch.float64)
-    ordered = errors.double().cpu().sort().values
+    ordered = torch.as_tensor(errors).double().cpu().sort().values
     count = torch.searchsorted(ordered, thresholds, right=True)
     return thresholds, count / max(len(ordered), 1)

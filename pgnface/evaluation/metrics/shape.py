@@ -10,6 +10,14 @@ from ._points import require_pair
 def shape_error(predicted: Tensor, true: Tensor, scale: bool = False) -> Tensor:
     """Mean vertex distance ``(N,)`` of shapes after the best rigid alignment, in their units (mm).
 
+    Args and errors: as :func:`vertex_errors`.
+    """
+    return vertex_errors(predicted, true, scale).mean(-1)
+
+
+def vertex_errors(predicted: Tensor, true: Tensor, scale: bool = False) -> Tensor:
+    """Vertex distances ``(N, V)`` of shapes after the best rigid alignment, in their units (mm).
+
     Args:
         predicted, true: model-space vertices ``(N, V, 3)`` in correspondence.
         scale: align by a similarity instead, for methods without metric scale.
@@ -26,4 +34,4 @@ def shape_error(predicted: Tensor, true: Tensor, scale: bool = False) -> Tensor:
     aligned = source @ fit.rotation.transpose(-1, -2)
     if scale:
         aligned = aligned * fit.scale[:, None, None]
-    return (aligned - aligned_to).norm(dim=-1).mean(-1)
+    return (aligned - aligned_to).norm(dim=-1)

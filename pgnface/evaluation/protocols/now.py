@@ -24,11 +24,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pgnface._errors import UserError
-from pgnface.evaluation.meshes import read_mesh
+from pgnface.evaluation.meshes import Mesh, read_mesh
 from pgnface.evaluation.metrics import Alignment, Surface, align_points, align_surface
 from pgnface.evaluation.metrics.surface import check_points
 from pgnface.evaluation.predictions import open_predictions
-from pgnface.evaluation.result import Result, Table
+from pgnface.evaluation.result import ErrorMap, Result, Table
 
 if TYPE_CHECKING:
     from pgnface.networks import PoseGuidanceNetwork
@@ -163,14 +163,15 @@ def evaluate_now(
     samples = list_now(root, "validation", skipped)
     predict = open_predictions(checkpoint, predictions, landmarks=LANDMARKS)
     distances: dict[str, list[NDArray]] = {}
-    scans: dict[Path, NDArray] = {}
+    scan_of, scan = None, None
+    error_map = None
     for sample in samples:
         try:
-            if sample.scan not in scans:  # the samples of a person follow each other
-                scans = {sample.scan: read_mesh(sample.scan).vertices}
+            if sample.scan != scan_of:  # the samples of a person follow each other
+                scan_of, scan = sample.scan, read_mesh(sample.scan)
             face = predict(sample.name, sample.image)
             found = now_distances(
-                scans[sample.scan],
+                scan.vertices,
                 sample.landmarks,
                 *face,
                 metrical=metrical,
@@ -179,6 +180,8 @@ def evaluate_now(
         except ValueError as error:
             skipped[sample.name] = str(error)
             continue
+        if error_map is None:
+            error_map = _error_map(scan, found)
         distances.setdefault(sample.challenge, []).append(found.distances)
     every = [part for parts in distances.values() for part in parts]
     if not every:
@@ -206,7 +209,16 @@ def evaluate_now(
         ),
         errors={name: np.concatenate(parts) for name, parts in distances.items()},
         skipped=skipped,
+        error_map=error_map,
     )
+
+
+def _error_map(scan: Mesh, found: NowResult) -> ErrorMap:
+    """The crop of a scan, coloured by its distances."""
+    errors = np.full(len(scan.vertices), np.nan)
+    errors[found.kept] = found.distances
+    inside = found.kept[scan.triangles].all(1)
+    return ErrorMap(scan.vertices, scan.triangles[inside], errors)
 
 
 def _seven(name: str, landmarks: ArrayLike) -> NDArray[np.float64]:

@@ -18,9 +18,10 @@ from pgnface.geometry import angles_from_rotation
 from pgnface.networks import PoseGuidanceNetwork
 from pgnface.networks.inference import model_on_cpu, predict, resolve_network
 
-from ..metrics import error_by_yaw, mean_pose_error, shape_error, sparse_nme
+from ..metrics import error_by_yaw, mean_pose_error, shape_error, sparse_nme, vertex_errors
 from ..plots import Tile, contact_sheet, plot_cumulative_error
 from ..report import Report, describe
+from ..result import ErrorMap
 from .mean_shape import normalise_to_box, place_in_box
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def evaluate_synthetic(
     }
     yaw = angles_from_rotation(rotation)[:, 1]
     errors = {name: sparse_nme(points[..., :2], true[..., :2]) for name, points in methods.items()}
+    shape, error_map = _shape_errors(network, prediction.identity, batch.identity)
     report = Report(
         title="Rendered people, never seen in training",
         facts={
@@ -84,7 +86,9 @@ def evaluate_synthetic(
             "3d": {name: error_by_yaw(sparse_nme(p, true), yaw) for name, p in methods.items()},
         },
         pose={"as_predicted": mean_pose_error(prediction.pose.rotation, rotation)},
-        shape=_shape_errors(network, prediction.identity, batch.identity),
+        shape=shape,
+        errors=errors,
+        error_map=error_map,
     )
     if output is not None:
         report.write_json(output)
@@ -130,8 +134,8 @@ def _tile(batch: FaceBatch, landmarks: Tensor, errors: Tensor, i: int) -> Tile:
 
 def _shape_errors(
     network: PoseGuidanceNetwork, predicted: Tensor, identity: Tensor
-) -> dict[str, float]:
-    """Errors in mm of the predicted neutral shapes and of the mean face.
+) -> tuple[dict[str, float], ErrorMap]:
+    """Errors in mm of the predicted neutral shapes and of the mean face, and where the former lie.
 
     Args:
         predicted: ``(B * F, I)``.
@@ -141,8 +145,10 @@ def _shape_errors(
     with torch.no_grad():
         true = model.vertices(identity)
         frames = len(predicted) // len(identity)
-        shapes = model.vertices(predicted)
-        return {
-            "network": float(shape_error(shapes, true.repeat_interleave(frames, 0)).mean()),
+        found = vertex_errors(model.vertices(predicted), true.repeat_interleave(frames, 0))
+        errors = {
+            "network": float(found.mean(-1).mean()),
             "mean_face": float(shape_error(model.mean.expand_as(true), true).mean()),
         }
+    places = (model.mean.numpy(), model.triangles.numpy(), found.mean(0).numpy())
+    return errors, ErrorMap(*places)

@@ -7,6 +7,7 @@ import torch
 from scipy.io import loadmat, savemat
 
 from pgnface._errors import UserError
+from pgnface.data.annotation import read_annotation
 from pgnface.evaluation.metrics import sparse_nme
 from pgnface.evaluation.protocols.aflw2000 import evaluate_aflw2000, read_dense_basis
 from pgnface.evaluation.protocols.mean_shape import normalise_to_box, place_in_box
@@ -109,11 +110,14 @@ def test_a_balanced_subset(root, tiny_network):
 
 
 def write_dense_model(folder, model):
-    """The tiny model in the form and the units of 3DDFA's files, one shape and two expressions."""
+    """The tiny model in the form and the units of 3DDFA's files: of its modes the first shape and
+    two expressions, and zeros.
+    """
     folder.mkdir()
     half = model.mean.numpy().reshape(-1, 1) * 500  # um; the rest is in the mean expression
-    shape = model.identity_basis[:1].numpy().reshape(1, -1).T * 1e3
-    expression = model.expression_basis[:2].numpy().reshape(2, -1).T * 1e3
+    shape, expression = np.zeros((len(half), 199)), np.zeros((len(half), 29))
+    shape[:, :1] = model.identity_basis[:1].numpy().reshape(1, -1).T * 1e3
+    expression[:, :2] = model.expression_basis[:2].numpy().reshape(2, -1).T * 1e3
     arrays = {"u_shp": half, "u_exp": half, "w_shp": shape, "w_exp": expression}
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array)
@@ -122,33 +126,38 @@ def write_dense_model(folder, model):
     return folder
 
 
-def test_dense_truth(tiny_network, tmp_path):
+def add_coefficients(path, pose=None):
+    """Give a .mat file the coefficients 0.5 and 0.2, and perhaps another pose."""
+    content = {k: v for k, v in loadmat(path).items() if not k.startswith("_")}
+    content["Shape_Para"], content["Exp_Para"] = np.zeros((199, 1)), np.zeros((29, 1))
+    content["Shape_Para"][0], content["Exp_Para"][0] = 0.5, 0.2
+    content["Pose_Para"] = content["Pose_Para"] if pose is None else np.array([pose])
+    savemat(path, content)
+
+
+def test_dense_truth(root, tiny_network, tmp_path):
     """By the conventions of the files, written out with plain trigonometry."""
     folder = write_dense_model(tmp_path / "bfm", tiny_network.model)
-    content = {
-        "Shape_Para": np.array([[0.5]]),
-        "Exp_Para": np.array([[0.2], [0.0]]),
-        "Pose_Para": np.array([[0, 0.3, 0, 60, 70, 5, 4e-4]]),
-    }
+    add_coefficients(root / "image00000.mat", [0, 0.3, 0, 60, 70, 5, 4e-4])
+    annotation = read_annotation(root / "image00000.mat")
     model = tiny_network.model
     face = model.vertices(torch.tensor([0.5, 0, 0, 0]), torch.tensor([0.2, 0, 0])).double().numpy()
     x = 0.4 * (np.cos(0.3) * face[:, 0] - np.sin(0.3) * face[:, 2]) + 60
     z = 0.4 * (np.sin(0.3) * face[:, 0] + np.cos(0.3) * face[:, 2]) + 5
     expected = np.stack((x - 0.5, 120.5 - (0.4 * face[:, 1] + 70), -z), 1)
     for source in (folder, folder / "Model_Shape.mat"):
-        assert np.allclose(read_dense_basis(source).vertices(content, 120), expected, atol=1e-3)
+        found = read_dense_basis(source).vertices(annotation, 120)
+        assert np.allclose(found, expected, atol=1e-3)
 
 
 def test_dense_errors(root, tiny_network, tmp_path):
     folder = write_dense_model(tmp_path / "bfm", tiny_network.model)
     report = evaluate_aflw2000(root, tiny_network)
     assert not [kind for kind in report.nme if "dense" in kind]
-    for path in root.glob("*.mat"):
-        content = {k: v for k, v in loadmat(path).items() if not k.startswith("_")}
-        savemat(path, {**content, "Shape_Para": np.zeros((1, 1)), "Exp_Para": np.zeros((2, 1))})
-    savemat(root / "image00000.mat", content)
+    for path in sorted(root.glob("*.mat"))[1:]:
+        add_coefficients(path)
     report = evaluate_aflw2000(root, tiny_network, dense_model=folder)
-    assert "1 finite numbers in Shape_Para, got 0" in report.skipped["image00000.jpg"]
+    assert report.skipped == {"image00000.jpg": "expected 199 numbers in Shape_Para, got none"}
     kinds = ["2d_dense_mean_z", "3d_dense_mean_z", "2d_dense_min_z", "3d_dense_min_z"]
     assert [kind for kind in report.nme if "dense" in kind] == kinds
     assert all(report.nme[kind]["posed_model"].overall > 0 for kind in kinds)

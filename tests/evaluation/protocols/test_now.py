@@ -5,6 +5,7 @@ from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
 from pgnface._errors import UserError
+from pgnface.commands.evaluate import Now
 from pgnface.data.cropping import SquareBox
 from pgnface.evaluation.metrics import point_to_surface
 from pgnface.evaluation.protocols import now
@@ -157,3 +158,12 @@ def test_rejects(change, message):
     }
     with pytest.raises(ValueError, match=message):
         now.now_distances(**{**arguments, **change})
+
+
+def test_the_command_writes_files(data_set, tmp_path, capsys):
+    write_mesh(tmp_path / "ours/P1/selfie/IMG_1.obj", VERTICES + 0.3, TRIANGLES)
+    np.savetxt(tmp_path / "ours/P1/selfie/IMG_1.txt", SEVEN)
+    Now(data_set, predictions=tmp_path / "ours", output=tmp_path / "out", json=True).run()
+    assert '"protocol": "NoW"' in capsys.readouterr().out
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"metrics.json", "cumulative_error.png", "error_map.png"}

@@ -1,13 +1,12 @@
 """True vertices of AFLW2000-3D, from the user's copy of the face model that it was annotated with.
 
 The files hold raw coefficients of the Basel Face Model as 3DDFA prepared it: with the mean ``m``,
-199 shape modes ``W`` and 29 expression modes ``E`` in micrometres, ``S = m + W Shape_Para + E
-Exp_Para``, and with the pose ``f R S + t``; x counts pixels from 1, y from below, z to the viewer.
+199 shape modes ``W`` and 29 expression modes ``E``, all in micrometres, the face is ``m + W
+Shape_Para + E Exp_Para``, and the pose is that of :class:`pgnface.data.annotation.Annotation`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,15 +15,13 @@ import torch
 from numpy.typing import NDArray
 
 from pgnface._errors import UserError
-from pgnface.data.aflw2000 import AnnotationError
-from pgnface.geometry import rotation_from_angles
-
-_KEYS = ("Shape_Para", "Exp_Para", "Pose_Para")
+from pgnface.data.annotation import Annotation, AnnotationError
+from pgnface.geometry import apply_pose
 
 
 @dataclass(frozen=True)
 class DenseBasis:
-    """A linear face model in the unit of its coefficients.
+    """A linear face model in micrometres, for raw coefficients.
 
     Attributes:
         mean: ``(V, 3)``.
@@ -36,29 +33,27 @@ class DenseBasis:
     shape: NDArray[np.float32]
     expression: NDArray[np.float32]
 
-    def vertices(self, content: Mapping[str, NDArray], height: int) -> NDArray[np.float64]:
+    def vertices(self, annotation: Annotation, height: int) -> NDArray[np.float64]:
         """True vertices ``(V, 3)`` in image space.
 
         Args:
-            content: entries of a .mat file.
+            annotation: with its coefficients.
             height: pixels of the image, in which the file's y counts from below.
 
         Raises:
-            AnnotationError: for missing or misfitting entries.
+            AnnotationError: when its coefficients are missing or of another number.
         """
-        sizes = (self.shape.shape[2], self.expression.shape[2], 7)
-        values = []
-        for key, size in zip(_KEYS, sizes, strict=True):
-            value = np.asarray(content.get(key, ()), np.float64).ravel()
-            if value.size != size or not np.isfinite(value).all():
-                raise AnnotationError(f"expected {size} finite numbers in {key}, got {value.size}")
-            values.append(value)
-        identity, expression, pose = values
-        face = self.mean + self.shape @ identity + self.expression @ expression
-        rotation = rotation_from_angles(torch.from_numpy(np.rad2deg(pose[:3]))).numpy()
-        x, y, z = (pose[6] * face @ rotation.T + pose[3:6]).T
-        # The first pixel's centre is 1 in the files and 0.5 here.
-        return np.stack((x - 0.5, height + 1 - y - 0.5, -z), -1)
+        parts = {"Shape_Para": annotation.shape, "Exp_Para": annotation.expression}
+        modes = (self.shape, self.expression)
+        face = self.mean.astype(np.float64)
+        for (key, value), basis in zip(parts.items(), modes, strict=True):
+            count = basis.shape[2]
+            if value is None or len(value) != count:
+                found = "none" if value is None else len(value)
+                raise AnnotationError(f"expected {count} numbers in {key}, got {found}")
+            face = face + basis @ value
+        pose = annotation.pose(height)
+        return apply_pose(pose, torch.from_numpy(face / 1e3)).numpy()
 
 
 def read_dense_basis(path: str | Path) -> DenseBasis:

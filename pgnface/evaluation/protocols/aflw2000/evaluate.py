@@ -151,6 +151,7 @@ def evaluate_aflw2000(
             ),
         },
         skipped=skipped,
+        errors=errors,
     )
     if output is not None:
         report.write_json(output)

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.io import loadmat
 from torch import Tensor
 
 from pgnface._errors import UserError
@@ -115,10 +114,7 @@ def _readable(
         try:
             annotation = read_annotation(path.with_suffix(".mat"))
             image = read_image(path)
-            vertices = None
-            if basis is not None:
-                content = loadmat(path.with_suffix(".mat"), appendmat=False)
-                vertices = basis.vertices(content, len(image))
+            vertices = basis.vertices(annotation, len(image)) if basis is not None else None
             box = square_box(annotation.landmarks)
             if detect is not None:
                 box = _nearest(detect(image), box)
