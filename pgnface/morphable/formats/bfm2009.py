@@ -97,8 +97,13 @@ def read(
 
 
 def read_model_exp(path: Path) -> Expressions:
-    """The expressions of 3DDFA's ``Model_Exp.mat``: w_exp (3V, E), mu_exp, sigma_exp."""
-    contents = read_beside(path, "w_exp", "mu_exp", "sigma_exp")
+    """The expressions of 3DDFA's ``Model_Exp.mat``: w_exp (3V, E), mu_exp, and sigma_exp, which
+    some copies have in a file of its own.
+    """
+    contents = read_beside(path, "w_exp", "mu_exp")
+    if "sigma_exp" not in contents and (own := beside(path, "sigma_exp.mat")):
+        contents |= read_beside(own)
+    require_keys(contents, ("sigma_exp",))
     offset = points_of(contents["mu_exp"], "mu_exp")
     modes = modes_of(contents["w_exp"], "w_exp", len(offset), contents["sigma_exp"])
     return Expressions(modes, offset, path.name)

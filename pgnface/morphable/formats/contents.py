@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,13 +73,13 @@ def _read_dictionary(path: Path) -> dict[str, Any]:
 
 def _read_mat(path: Path) -> dict[str, Any]:
     from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
 
     try:
         arrays = loadmat(path)
     except NotImplementedError:  # MATLAB's version 7.3 is HDF5, which keeps the axes reversed.
         return {key: value.T for key, value in _read_hdf5(path).items()}
-    except (MatReadError, ValueError, TypeError, OSError, EOFError, zlib.error) as error:
+    # Damaged files fail in every way there is, UnboundLocalError and MemoryError among them.
+    except Exception as error:
         raise ValueError(f"not a readable .mat file ({error})") from error
     arrays = {key: value for key, value in arrays.items() if not key.startswith("__")}
     first = next(iter(arrays.values()), None)

@@ -84,6 +84,16 @@ def test_bfm2009_with_3ddfas_expressions(tmp_path):
     assert "cropped to the 221 vertices that have expressions" in model.notes
 
 
+def test_deviations_of_3ddfas_expressions_in_a_file_of_their_own(tmp_path):
+    path = writers.write_tddfa_matlab(tmp_path, tiny_model())
+    sigma = loadmat(tmp_path / "Model_Exp.mat")["sigma_exp"]
+    without(tmp_path / "Model_Exp.mat", "sigma_exp")
+    with pytest.raises(ValueError, match="missing sigma_exp"):
+        load_model(path)
+    savemat(tmp_path / "sigma_exp.mat", {"sigma_exp": sigma})
+    assert_same(load_model(path), tiny_model())
+
+
 def test_bfm2009_without_expressions_keeps_every_vertex(tmp_path):
     path = writers.write_bfm2009(tmp_path, tiny_model(), expressions=None)
     model, expected = load_model(path), tiny_model()
