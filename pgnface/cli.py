@@ -156,7 +156,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         _parse(arguments).run()
     except KeyboardInterrupt as stop:
-        print(f"pgnface: {stop or 'stopped'}", file=sys.stderr)
+        print(f"pgnface: {str(stop) or 'stopped'}", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output has gone (`pgnface info | head -1`); keep Python from saying so.

@@ -124,11 +124,11 @@ class Profile:
             print(json.dumps(counts))
             return
         print(
-            f"{counts['written']} photos written to {self.output}, {counts['kept']} were there, "
-            f"{counts['beyond']} turns beyond {self.largest:g} degrees"
+            f"photos written to {self.output}: {counts['written']}, there already: "
+            f"{counts['kept']}, turns beyond {self.largest:g} degrees: {counts['beyond']}"
         )
         if counts["skipped"]:
-            print(f"{counts['skipped']} photos left out: {self.output / SKIPPED}")
+            print(f"photos left out: {counts['skipped']}: {self.output / SKIPPED}")
 
 
 @dataclass
@@ -141,7 +141,7 @@ class Verify:
     def run(self) -> None:
         from pgnface.data.prepare.verify import verify
 
-        print(f"{verify(self.root)} shards are as they were written")
+        print(f"shards that are as they were written: {verify(self.root)}")
 
 
 @dataclass

@@ -6,6 +6,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -123,6 +124,7 @@ def _run(
             for number, units in left:
                 yield number, write_chunk(number, units, output, settings, finder)
         return
+    others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(
         min(workers, len(left)),
         # Forked processes would inherit threads and a GPU's context that do not work there.
@@ -136,6 +138,11 @@ def _run(
         }
         for future in as_completed(futures):
             yield futures[future], future.result()
+    except BaseException:
+        # Chunks appear whole or not at all, so nobody needs to wait for those in work.
+        for worker in set(multiprocessing.active_children()) - others:
+            worker.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -151,6 +158,7 @@ def _start_worker(settings: PrepareSettings) -> None:
         parent.join()
         os._exit(1)
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to answer
     # Nobody else ends the workers of a process that was killed.
     threading.Thread(target=leave_with_parent, daemon=True).start()
     _set_threads(1, 1)
