@@ -10,6 +10,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
 from default_model import chart, modes, surface
 
+from pgnface.morphable.unwrap import border_loops, overlap
+
 CUBE = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
 CUBE_QUADS = np.array(
     [[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]]
@@ -51,7 +53,7 @@ def test_split_quads_takes_the_shorter_diagonal():
 
 def test_border_loops_follow_the_triangles():
     points, quads = grid(3)
-    (loop,) = surface.border_loops(surface.split_quads(quads, points))
+    (loop,) = border_loops(surface.split_quads(quads, points))
     assert len(loop) == 8
     x, y = points[loop, 0], points[loop, 1]
     area = (x * np.roll(y, -1) - y * np.roll(x, -1)).sum()
@@ -70,7 +72,7 @@ def test_chart_is_injective_and_symmetric():
     points, quads = grid(9)
     triangles = surface.split_quads(quads, points)
     uv = chart.flatten(points, triangles)
-    assert chart.overlap(uv, triangles) == 0
+    assert overlap(uv, triangles) == 0
     mirror = surface.mirror_map(points)
     np.testing.assert_allclose(uv[mirror], uv * (-1, 1) + (1, 0), atol=1e-9)
     assert uv[0, 0] < 0.5 < uv[8, 0] and uv[0, 1] < 0.5 < uv[-1, 1]

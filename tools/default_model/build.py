@@ -6,17 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pgnface.morphable.unwrap import border_loops, overlap
+
 from . import chart, landmarks, patches
 from .crop import crop
 from .heads import neutral_head, random_heads
 from .modes import identity_modes
-from .surface import (
-    Surface,
-    border_loops,
-    catmull_clark,
-    mirror_map,
-    split_quads,
-)
+from .surface import Surface, catmull_clark, mirror_map, split_quads
 from .wheel import MakeHumanAssets
 
 # Model space: MakeHuman's axes tilted so that a face looks straight ahead, with the origin between
@@ -133,4 +129,4 @@ def build_model(assets: MakeHumanAssets) -> tuple[dict[str, np.ndarray], Report]
         "regions": face.regions,
         "region_names": np.array(patches.REGIONS),
     }
-    return arrays, Report(modes.held, modes.spread, chart.overlap(face.uv, face.surface.triangles))
+    return arrays, Report(modes.held, modes.spread, overlap(face.uv, face.surface.triangles))

@@ -93,21 +93,6 @@ def split_quads(quads: np.ndarray, points: np.ndarray) -> np.ndarray:
     return np.concatenate((one, two))
 
 
-def border_loops(triangles: np.ndarray) -> list[np.ndarray]:
-    """Border loops, longest first: vertex ids in the direction of the triangles' own edges."""
-    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
-    present = {(int(a), int(b)) for a, b in edges}
-    following = {a: b for a, b in sorted(present) if (b, a) not in present}
-    loops = []
-    while following:
-        start = min(following)
-        loop = [start]
-        while (vertex := following.pop(loop[-1])) != start:
-            loop.append(vertex)
-        loops.append(np.array(loop))
-    return sorted(loops, key=len, reverse=True)
-
-
 def largest_component(triangles: np.ndarray, count: int) -> np.ndarray:
     """The triangles of the largest connected piece."""
     links = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]]])
