@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import Positional, subcommand
 
@@ -58,10 +58,52 @@ class Convert:
 
 
 @dataclass
-class Model:
-    """Look at and convert face models."""
+class Transfer:
+    """Carry landmarks, texture coordinates and regions from one face model to another by laying
+    the one mean face on the other."""
 
-    action: Annotated[Info, subcommand("info")] | Annotated[Convert, subcommand("convert")]
+    source: Positional[Path]
+    """File or folder of the model that has them, or "default" for the built-in one."""
+    target: Positional[Path]
+    """File or folder of the model that gets them; it needs no landmarks of its own."""
+    output: Positional[Path]
+    """The .npz file to write."""
+    parts: tuple[Literal["landmarks", "uv", "regions"], ...] = ("landmarks", "uv", "regions")
+    """What to carry; the rest stays as the target has it."""
+
+    def run(self) -> None:
+        from pgnface._errors import UserError
+        from pgnface._output import prepare_folder
+        from pgnface.geometry.landmarks import LANDMARK_COUNT
+        from pgnface.morphable import load_model, save_model
+        from pgnface.morphable.transfer import transfer, with_annotations
+
+        if self.output.suffix != ".npz":
+            raise UserError(f"output: expected a name that ends in .npz, got {self.output}")
+        prepare_folder(self.output.parent)
+        source = load_model(self.source)
+        # A model without landmarks cannot be read; these stand in until the carried ones come.
+        stand_in = [0] * LANDMARK_COUNT if "landmarks" in self.parts else None
+        target = load_model(self.target, landmarks=stand_in)
+        carried = transfer(source, target.mean.numpy(), target.triangles.numpy())
+        model = with_annotations(target, carried, self.parts)
+        save_model(model, self.output)
+        print(f"{self.output}: {model.extra_repr()}")
+        print(f"carried from {source.name!r}: {', '.join(self.parts)}")
+        beyond = float((carried.distances > 5).mean())
+        print(f"vertices more than 5 mm from the source's surface: {100 * beyond:.1f} %")
+        print(f"landmarks to their vertices: {carried.landmark_distances.mean():.2f} mm on average")
+
+
+@dataclass
+class Model:
+    """Look at, convert and annotate face models."""
+
+    action: (
+        Annotated[Info, subcommand("info")]
+        | Annotated[Convert, subcommand("convert")]
+        | Annotated[Transfer, subcommand("transfer")]
+    )
 
     def run(self) -> None:
         self.action.run()
