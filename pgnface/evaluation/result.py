@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from .report import label
 
 if TYPE_CHECKING:
@@ -48,6 +50,19 @@ class ErrorMap(NamedTuple):
     vertices: NDArray
     triangles: NDArray
     errors: NDArray
+
+
+def map_of_crop(vertices: NDArray, triangles: NDArray, kept: NDArray, errors: NDArray) -> ErrorMap:
+    """The part of a scan that was measured.
+
+    Args:
+        vertices, triangles: the scan, ``(V, 3)`` and ``(T, 3)``.
+        kept: ``(V,)`` bool, which vertices were measured.
+        errors: of these.
+    """
+    values = np.full(len(vertices), np.nan)
+    values[kept] = errors
+    return ErrorMap(vertices, triangles[kept[triangles].all(1)], values)
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from scipy.spatial import cKDTree
 # How many nearest centroids are looked at first, and by how much the number grows for the points
 # whose nearest triangle may lie beyond them.
 _NEIGHBOURS, _GROWTH = 4, 4
-# Pairs of a point and a triangle that are measured at a time, which bounds the memory.
-_PAIRS = 1 << 19
+# Pairs of a point and a triangle that are looked at together, which bounds the memory.
+_PAIRS = 1 << 20
 
 
 class SurfacePoints(NamedTuple):
@@ -99,19 +99,28 @@ class Surface:
         open_points = np.arange(len(points))
         count, seen = min(_NEIGHBOURS, len(members)), 0
         while len(open_points):
-            ranks = np.arange(seen + 1, count + 1)
-            reach, found = tree.query(points[open_points], k=ranks, workers=-1)
-            for column in range(len(ranks)):
-                numbers = members[found[:, column]]
-                near = reach[:, column] - self._radii[numbers] < best.distances[open_points]
-                rows, numbers = open_points[near], numbers[near]
-                near = self._lower_bound(points[rows], numbers) < best.distances[rows]
-                self._measure(points, best, rows[near], numbers[near])
+            parts = np.array_split(open_points, -(-len(open_points) * count // _PAIRS))
+            reach = [
+                self._try_neighbours(points, best, p, members, tree, seen, count) for p in parts
+            ]
             if count == len(members):
                 break
-            undecided = reach[:, -1] - radius < best.distances[open_points]
+            undecided = np.concatenate(reach) - radius < best.distances[open_points]
             open_points = open_points[undecided]
             count, seen = min(count * _GROWTH, len(members)), count
+
+    def _try_neighbours(self, points, best, rows, members, tree, seen, count) -> NDArray:
+        """Lower ``best`` at ``rows`` by the triangles whose centroids are the nearest ``seen`` to
+        ``count``; how far the last of these lie.
+        """
+        reach, found = tree.query(points[rows], k=np.arange(seen + 1, count + 1), workers=-1)
+        for column in range(count - seen):
+            numbers = members[found[:, column]]
+            near = reach[:, column] - self._radii[numbers] < best.distances[rows]
+            chosen, numbers = rows[near], numbers[near]
+            near = self._lower_bound(points[chosen], numbers) < best.distances[chosen]
+            self._measure(points, best, chosen[near], numbers[near])
+        return reach[:, -1]
 
     def _lower_bound(self, points, numbers) -> NDArray[np.float64]:
         """Distance from points to the discs that hold the triangles, one of each. Of the triangles
@@ -129,15 +138,13 @@ class Surface:
         """Keep the triangle ``numbers[i]`` for the point ``rows[i]`` where it is nearer."""
         from trimesh.triangles import closest_point
 
-        for start in range(0, len(rows), _PAIRS):
-            row, number = rows[start : start + _PAIRS], numbers[start : start + _PAIRS]
-            closest = closest_point(self.corners[number], points[row])
-            distance = np.linalg.norm(closest - points[row], axis=1)
-            nearer = distance < best.distances[row]
-            row = row[nearer]
-            best.distances[row] = distance[nearer]
-            best.points[row] = closest[nearer]
-            best.triangles[row] = number[nearer]
+        closest = closest_point(self.corners[numbers], points[rows])
+        distance = np.linalg.norm(closest - points[rows], axis=1)
+        nearer = distance < best.distances[rows]
+        rows = rows[nearer]
+        best.distances[rows] = distance[nearer]
+        best.points[rows] = closest[nearer]
+        best.triangles[rows] = numbers[nearer]
 
 
 def point_to_surface(

@@ -24,11 +24,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pgnface._errors import UserError
-from pgnface.evaluation.meshes import Mesh, read_mesh
+from pgnface.evaluation.meshes import read_mesh
 from pgnface.evaluation.metrics import Alignment, Surface, align_points, align_surface
 from pgnface.evaluation.metrics.surface import check_points
 from pgnface.evaluation.predictions import open_predictions
-from pgnface.evaluation.result import ErrorMap, Result, Table
+from pgnface.evaluation.result import Result, Table, map_of_crop
 
 if TYPE_CHECKING:
     from pgnface.networks import PoseGuidanceNetwork
@@ -181,7 +181,7 @@ def evaluate_now(
             skipped[sample.name] = str(error)
             continue
         if error_map is None:
-            error_map = _error_map(scan, found)
+            error_map = map_of_crop(*scan, found.kept, found.distances)
         distances.setdefault(sample.challenge, []).append(found.distances)
     every = [part for parts in distances.values() for part in parts]
     if not every:
@@ -211,14 +211,6 @@ def evaluate_now(
         skipped=skipped,
         error_map=error_map,
     )
-
-
-def _error_map(scan: Mesh, found: NowResult) -> ErrorMap:
-    """The crop of a scan, coloured by its distances."""
-    errors = np.full(len(scan.vertices), np.nan)
-    errors[found.kept] = found.distances
-    inside = found.kept[scan.triangles].all(1)
-    return ErrorMap(scan.vertices, scan.triangles[inside], errors)
 
 
 def _seven(name: str, landmarks: ArrayLike) -> NDArray[np.float64]:

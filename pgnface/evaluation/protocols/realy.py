@@ -30,7 +30,7 @@ from pgnface.evaluation.meshes import Mesh, find_mesh, read_mesh
 from pgnface.evaluation.metrics import Alignment, Surface, align_points
 from pgnface.evaluation.metrics.surface import check_mesh, check_points
 from pgnface.evaluation.predictions import NetworkPredictions, PredictedMesh
-from pgnface.evaluation.result import Result, Table
+from pgnface.evaluation.result import ErrorMap, Result, Table
 from pgnface.geometry.landmarks import LANDMARK_COUNT
 
 from .now import LANDMARKS
@@ -220,20 +220,23 @@ def evaluate_realy(
     else:
         predict = _KeypointPredictions(predictions, keypoints)
     errors: dict[str, dict[str, list[float]]] = {}
+    error_map = None
     for sample in samples:
         try:
             face = predict(sample.name, sample.image)
+            meshes = {region: read_mesh(path) for region, path in sample.regions.items()}
             found = {
-                region: sample.scale
-                * region_error(region, read_mesh(path), sample.keypoints, *face).error
-                for region, path in sample.regions.items()
+                region: sample.scale * region_error(region, mesh, sample.keypoints, *face).distances
+                for region, mesh in meshes.items()
             }
         except ValueError as error:
             skipped[sample.name] = str(error)
             continue
         view = errors.setdefault("side" if sample.view else "frontal", {})
-        for region, value in found.items():
-            view.setdefault(region, []).append(value)
+        for region, distances in found.items():
+            view.setdefault(region, []).append(float(distances.mean()))
+        if error_map is None:
+            error_map = _error_map(meshes, found)
     if not errors:
         raise UserError(f"{root}: nothing could be measured: {next(iter(skipped.values()))}")
     rows = {}
@@ -253,6 +256,7 @@ def evaluate_realy(
             for region in REGIONS
         },
         skipped=skipped,
+        error_map=error_map,
     )
 
 
@@ -293,6 +297,14 @@ class _KeypointPredictions:
         weights = np.stack((first, second, 1 - first - second), 1)[..., None]
         points = (mesh.vertices[mesh.triangles[faces]] * weights).sum(1)
         return PredictedMesh(*mesh, points)
+
+
+def _error_map(meshes: Mapping[str, Mesh], distances: Mapping[str, NDArray]) -> ErrorMap:
+    """The four regions of a scan as one mesh."""
+    vertices = np.concatenate([mesh.vertices for mesh in meshes.values()])
+    starts = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes.values())])
+    triangles = [mesh.triangles + s for mesh, s in zip(meshes.values(), starts, strict=False)]
+    return ErrorMap(vertices, np.concatenate(triangles), np.concatenate(list(distances.values())))
 
 
 def _rows(view: str, regions: Mapping[str, list[float]]) -> dict[str, tuple[float, ...]]:

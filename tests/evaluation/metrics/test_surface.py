@@ -64,6 +64,16 @@ def test_a_point_that_is_far_from_every_triangle():
     assert point_to_surface(np.zeros((1, 3)), mesh.vertices, mesh.faces) == pytest.approx(inradius)
 
 
+def test_many_points_far_away():
+    """Where many triangles are nearly as near, in several rounds of more and more of them."""
+    mesh = trimesh.creation.icosphere(3)
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(40, 3))
+    points = 500 * points / np.linalg.norm(points, axis=1, keepdims=True)
+    expected = brute_force(points, np.asarray(mesh.vertices), np.asarray(mesh.faces))
+    assert np.allclose(point_to_surface(points, mesh.vertices, mesh.faces), expected, atol=1e-9)
+
+
 def test_normals():
     assert np.allclose(Surface(SQUARE, TWO).normals(), [0, 0, 1])
     flat = Surface(SQUARE, [[0, 0, 1]])

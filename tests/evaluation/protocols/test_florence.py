@@ -111,6 +111,8 @@ def test_folders_of_frames(data_set):
     )
     mean, std, count = result.tables[0].rows["Indoor-Cooperative"]
     assert mean < 1e-4 and std == 0 and count == 1
+    near = np.linalg.norm(VERTICES - TIP, axis=1) <= 95
+    assert np.array_equal(np.isfinite(result.error_map.errors), near)
     assert "expected landmarks" in result.skipped["subject_02/frontal1"]
     assert "expected a mesh" in result.skipped["subject_01/PTZ-Outdoor"]
 

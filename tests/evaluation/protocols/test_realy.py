@@ -113,6 +113,8 @@ def test_a_folder_of_predictions(data_set, tmp_path):
         data_set, predictions=tmp_path / "ours", keypoints=tmp_path / "keypoints.txt"
     )
     assert max(result.tables[0].rows["frontal"]) < 0.05
+    shown = result.error_map
+    assert shown.triangles.max() + 1 == len(shown.vertices) == len(shown.errors)
     assert list(result.skipped) == ["1_left"] and result.facts["images"] == 1
     with pytest.raises(UserError, match="need keypoints"):
         realy.evaluate_realy(data_set, predictions=tmp_path / "ours")

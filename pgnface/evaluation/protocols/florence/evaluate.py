@@ -19,7 +19,7 @@ from pgnface.evaluation.predictions import (
     PredictedMesh,
     open_predictions,
 )
-from pgnface.evaluation.result import Result, Table
+from pgnface.evaluation.result import ErrorMap, Result, Table, map_of_crop
 from pgnface.geometry.landmarks import LANDMARK_COUNT
 
 from .distances import RADIUS, deng_rmse, ganfit_distance, prnet_nme
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 #: Name to unit of the result.
 PROTOCOLS = {"deng": "mm", "ganfit": "mm", "prnet": "% of the interocular distance"}
+
+# Part of the data, error, and where the error lies if that is known.
+_Measured = tuple[str, float, ErrorMap | None]
 
 _NOSE_TIP = 30
 _FRONTAL = ("frontal1", "frontal2")
@@ -90,12 +93,14 @@ def evaluate_florence(
     )
     measure = {"deng": _deng, "ganfit": _ganfit, "prnet": _prnet}[protocol]
     found: dict[str, list[float]] = {}
+    error_map = None
     for person in people:
         scans = _scans(person, Path(root), Path(landmarks), skipped)
         if not scans:
             continue
-        for part, value in measure(person, scans, predict, frames, skipped):
+        for part, value, where in measure(person, scans, predict, frames, skipped):
             found.setdefault(part, []).append(value)
+            error_map = error_map or where
     if not found:
         reason = next(iter(skipped.values()), "no video and no prediction")
         raise UserError(f"{root}: nothing could be measured: {reason}")
@@ -116,6 +121,7 @@ def evaluate_florence(
         errors={part: np.array(values) for part, values in found.items()},
         unit=unit,
         skipped=skipped,
+        error_map=error_map,
     )
 
 
@@ -160,8 +166,8 @@ def _read_landmarks(folder: Path) -> NDArray[np.float64]:
     raise UserError(f"{folder}: expected landmarks in a file .ljson, .npy or .txt")
 
 
-def _deng(person, scans, predict, frames, skipped) -> Iterator[tuple[str, float]]:
-    """Condition and the mean error of a video's frames, against the first frontal scan."""
+def _deng(person, scans, predict, frames, skipped) -> Iterator[_Measured]:
+    """Conditions, the mean error of a video's frames against the first frontal scan."""
     scan = scans[0]
     for condition, faces in _videos(person, predict, frames, skipped):
         errors = []
@@ -171,11 +177,12 @@ def _deng(person, scans, predict, frames, skipped) -> Iterator[tuple[str, float]
             errors.append(
                 deng_rmse(scan.mesh.vertices, tip, face.vertices, face.triangles, initial=start)
             )
-        yield condition, float(np.mean([error.rmse for error in errors]))
+        where = map_of_crop(*scan.mesh, errors[0].kept, np.abs(errors[0].distances))
+        yield condition, float(np.mean([error.rmse for error in errors])), where
 
 
-def _ganfit(person, scans, predict, frames, skipped) -> Iterator[tuple[str, float]]:
-    """Condition and the error of a video's mean face, against the nearer frontal scan."""
+def _ganfit(person, scans, predict, frames, skipped) -> Iterator[_Measured]:
+    """Conditions, the error of a video's mean face against the nearer frontal scan."""
     for condition, faces in _videos(person, predict, frames, skipped, mean=True):
         face = PredictedMesh(
             np.mean([face.vertices for face in faces], 0),
@@ -195,11 +202,12 @@ def _ganfit(person, scans, predict, frames, skipped) -> Iterator[tuple[str, floa
                 )
                 for scan in scans
             ),
+            None,
         )
 
 
-def _prnet(person, scans, predict, frames, skipped) -> Iterator[tuple[str, float]]:
-    """Yaw and the error in each of the rendered pictures of the first frontal scan."""
+def _prnet(person, scans, predict, frames, skipped) -> Iterator[_Measured]:
+    """Yaws, the error in each of the rendered pictures of the first frontal scan."""
     from pgnface.evaluation.meshes import read_colors
 
     scan = scans[0]
@@ -214,7 +222,7 @@ def _prnet(person, scans, predict, frames, skipped) -> Iterator[tuple[str, float
             except ValueError as error:
                 skipped[f"{person.name}, yaw {yaw:g}, pitch {pitch:g}"] = str(error)
                 continue
-            yield f"yaw {yaw:g}", value
+            yield f"yaw {yaw:g}", value, None
 
 
 def _start(face: PredictedMesh, scan: _Scan):
