@@ -71,15 +71,20 @@ def profile_folder(
 
     Raises:
         FileNotFoundError: when ``root`` is missing.
-        UserError: without turns, or for one that is not positive.
+        UserError: without turns, for one that is not positive, or an ``output`` below ``root``.
         NothingFoundError: when no photo can be used.
     """
     if not yaws or not all(0 < yaw <= 180 for yaw in yaws):
         raise UserError(f"yaws must be positive degrees, got {tuple(yaws)}")
     if not 0 < largest <= 90:
         raise UserError(f"largest must lie between 0 and 90 degrees, got {largest}")
-    root, output = Path(root), prepare_folder(output)
+    root, output = Path(root), Path(output)
     photos = list_samples(root)
+    if output.resolve().is_relative_to(root.resolve()):
+        raise UserError(
+            f"output {output} lies in {root}: the next call would turn what this writes"
+        )
+    output = prepare_folder(output)
     counts = {"photos": len(photos), "written": 0, "kept": 0, "beyond": 0, "skipped": 0}
     with open(output / SKIPPED, "w") as report:
         for done, path in enumerate(photos, 1):

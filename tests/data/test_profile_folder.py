@@ -117,6 +117,8 @@ def test_what_cannot_be_turned(photos, tmp_path):
         profile_folder(photos, tmp_path / "out", tiny_model(), yaws=(-5.0,))
     with pytest.raises(UserError, match="largest must lie between"):
         turn(photos, tmp_path, largest=95.0)
+    with pytest.raises(UserError, match=r"lies in .*: the next call would turn"):
+        profile_folder(photos, photos / "out", tiny_model())
     with pytest.raises(FileNotFoundError, match="no such folder"):
         turn(tmp_path / "none", tmp_path)
     with pytest.raises(NothingFoundError, match="no face could be turned"):

@@ -101,7 +101,11 @@ def _photo_samples(found: Iterator[Detected], settings: PrepareSettings) -> Iter
         if not boxes:
             yield Skip(frame.unit, frame.source, frame.number, "no face")
         # Of a person's photo the largest face is theirs.
-        for box in boxes[: settings.max_faces if frame.unit.identity is None else 1]:
+        kept = boxes[: settings.max_faces if frame.unit.identity is None else 1]
+        if len(kept) < len(boxes):
+            detail = f"{len(kept)} of {len(boxes)} kept"
+            yield Skip(frame.unit, frame.source, frame.number, "smaller faces", detail)
+        for box in kept:
             yield _sample(frame, box, settings, track=None)
 
 
@@ -125,8 +129,12 @@ def _track_samples(
             yield sample
         else:
             tracks.setdefault(name, []).append(sample)
-    for samples in tracks.values():
-        yield from _spread(samples, settings.max_frames)
+    for name, samples in tracks.items():
+        kept = _spread(samples, settings.max_frames)
+        if len(kept) < len(samples):
+            detail = f"{len(kept)} of {len(samples)} faces kept"
+            yield Skip(unit, name, None, "long track", detail)
+        yield from kept
 
 
 def _spread(samples: list[Sample], count: int) -> list[Sample]:
@@ -152,9 +160,8 @@ def _sample(
     whole = box._replace(side=box.side * settings.margin)
     size = max(1, min(settings.size, round(whole.side)))
     pixels, warp = crop(frame.image, whole, size)
-    encoded = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, settings.quality])[
-        1
-    ].tobytes()
+    options = [cv2.IMWRITE_JPEG_QUALITY, settings.quality]
+    encoded = cv2.imencode(".jpg", pixels[..., ::-1], options)[1].tobytes()
     side = size / settings.margin
     height, width = frame.image.shape[:2]
     about = {

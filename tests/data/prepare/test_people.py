@@ -173,6 +173,7 @@ def test_tracks_are_thinned_evenly(tmp_path):
     samples = read_shards(tmp_path / "out")
     assert [a["frame"] for _, _, a in samples] == [0, 10, 20]
     assert {(a["identity"], a["track"]) for _, _, a in samples} == {("v.avi#0", "v.avi#0")}
+    assert skips(tmp_path / "out") == [("v.avi#0", None, "long track")]
 
 
 def test_a_cut_begins_another_person():

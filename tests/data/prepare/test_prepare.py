@@ -93,6 +93,7 @@ def test_the_largest_faces_are_kept(mixed, tmp_path):
     prepare([both], tmp_path / "one", PrepareSettings(detector="haar", min_side=1, max_faces=1))
     every, (largest,) = read_shards(tmp_path / "all"), read_shards(tmp_path / "one")
     assert len(every) > 1
+    assert skips(tmp_path / "one") == [("a.png", None, "smaller faces")]
     assert largest[2]["box"] == max((about["box"] for _, _, about in every), key=lambda box: box[2])
 
 
