@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from pgnface.geometry.landmarks import LANDMARK_COUNT
 from pgnface.morphable.model import PCA_NAME, MorphableModel
 
-NO_LANDMARKS = (
-    f"the file has no {LANDMARK_COUNT} landmarks; give landmarks=, their vertex ids or a .txt, "
-    ".npy or .json file of them"
+CARRIED_OVER = (
+    "landmarks carried over from the built-in model by registration; those of the jaw may lie a "
+    "centimetre from where the model's own would"
 )
 
 
@@ -41,21 +41,26 @@ def assemble(
         identity_basis: ``(I, V, 3)`` mm per standard deviation.
         expression_basis: ``(E, V, 3)`` mm at coefficient 1.
         triangles: ``(T, 3)`` zero-based ids, all turned the same way.
-        landmarks: ``(68,)`` zero-based ids.
+        landmarks: ``(68,)`` zero-based ids; carried over from the built-in model when None, by
+            registration, which takes seconds.
         pca_expressions: whether the expressions are principal components, which are named so.
 
     Raises:
-        ValueError: when there are no landmarks, and as :class:`MorphableModel`.
+        ValueError: when the built-in model cannot be laid on the mean, and as
+            :class:`MorphableModel`.
     """
     from pgnface.morphable.unwrap import unwrap
 
     names = [f"{PCA_NAME}{i}" for i in range(len(expression_basis))]
-    if landmarks is None:
-        raise ValueError(NO_LANDMARKS)
     whole = (triangles != np.roll(triangles, 1, axis=1)).all(1)
     if not whole.all():
         notes = [*notes, f"{(~whole).sum()} triangles that repeat a vertex are left out"]
     triangles = outward(mean, triangles[whole])
+    if landmarks is None:
+        from pgnface.morphable.transfer import landmarks_by_transfer
+
+        landmarks = landmarks_by_transfer(mean, triangles)
+        notes = [*notes, CARRIED_OVER]
     tensors = [
         torch.from_numpy(np.ascontiguousarray(array, np.float32))
         for array in (mean, identity_basis, expression_basis)
@@ -76,11 +81,17 @@ def outward(points: NDArray, triangles: NDArray) -> NDArray[np.int64]:
     """Triangles ``(T, 3)`` counter-clockwise as seen from outside: all as they are, or all turned.
 
     The sign of the volume that they enclose decides; an open face is closed by a point behind it.
+
+    Raises:
+        ValueError: for ids out of range.
     """
-    # Ids out of range are for the model's checks to name.
-    ids = np.clip(triangles, 0, len(points) - 1)
+    last = len(points) - 1
+    if triangles.size and not 0 <= triangles.min() <= triangles.max() <= last:
+        raise ValueError(
+            f"triangles: expected ids from 0 to {last}, got {triangles.min()} to {triangles.max()}"
+        )
     behind = np.append(points[:, :2].mean(0), points[:, 2].min())
-    a, b, c = (points[ids] - behind).astype(np.float64).transpose(1, 0, 2)
+    a, b, c = (points[triangles] - behind).astype(np.float64).transpose(1, 0, 2)
     inside_out = (a * np.cross(b, c)).sum() < 0
     return np.ascontiguousarray(triangles[:, ::-1] if inside_out else triangles, np.int64)
 

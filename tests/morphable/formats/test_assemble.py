@@ -40,6 +40,11 @@ def test_an_open_face_is_turned_to_the_viewer(offset):
     assert (outward(mean, triangles[:, ::-1]) == triangles).all()
 
 
+def test_ids_out_of_range_are_named():
+    with pytest.raises(ValueError, match="triangles: expected ids from 0 to 3, got 0 to 4"):
+        outward(TETRAHEDRON, np.array([[0, 1, 4]]))
+
+
 def test_modes_are_columns_times_their_deviations():
     columns = np.arange(12.0).reshape(6, 2)  # two vertices, two modes
     got = modes_of(columns, "w", 2, [10, 100, 1000])

@@ -70,6 +70,31 @@ def test_models_without_landmarks_take_the_users(tmp_path, write):
     assert_same(load_model(path, landmarks=tiny_model().landmarks.numpy()), tiny_model())
 
 
+@pytest.mark.parametrize("write", [writers.write_bfm2017, writers.write_hifi3d])
+def test_landmarks_are_carried_over_where_there_are_none(tmp_path, monkeypatch, write):
+    expected = tiny_model()
+
+    def registered(mean, triangles):
+        np.testing.assert_allclose(mean, expected.mean.numpy(), atol=1e-3)
+        assert turned(torch.from_numpy(triangles)) == turned(expected.triangles)
+        return expected.landmarks.numpy()
+
+    monkeypatch.setattr("pgnface.morphable.transfer.landmarks_by_transfer", registered)
+    model = load_model(write(tmp_path, expected))
+    assert_same(model, expected)
+    assert any(note.startswith("landmarks carried over") for note in model.notes)
+
+
+@pytest.mark.slow
+@pytest.mark.kit
+def test_carried_over_landmarks_lie_near_the_models_own(kit, tmp_path):
+    expected = load_model(kit / "models" / "ict_face.npz")
+    model = load_model(writers.write_bfm2017(tmp_path, expected))
+    error = (model.landmark_points() - expected.landmark_points()).norm(dim=1)
+    # Styles of the jaw differ between models.
+    assert error[17:].mean() < 5 and error[:17].mean() < 20
+
+
 @pytest.mark.parametrize("write", WITH_LANDMARKS)
 def test_the_users_landmarks_come_first(tmp_path, write):
     ids = torch.arange(68) + 100
@@ -160,16 +185,13 @@ def without(path, key):
         (writers.write_bfm2009, "model_info.mat", "keypoints", "model_info.mat: missing keypoints"),
         (writers.write_deep3d, None, "exBase", "missing exBase; found"),
         (writers.write_deep3d, None, "meanshape", "missing meanshape; found"),
-        (writers.write_deep3d, None, "keypoints", "has no 68 landmarks; give landmarks="),
         (writers.write_bfm_noneck, None, "w_exp", "missing w_exp; found"),
         (writers.write_bfm_noneck, None, "u", "missing u_shp, u_exp; found"),
         (writers.write_tddfa_matlab, None, "sigma", "missing sigma; found"),
         (writers.write_tddfa_matlab, "Model_Exp.mat", "mu_exp", "Model_Exp.mat: missing mu_exp"),
         (writers.write_bfm2017, None, "shape/model/mean", "missing shape/model/mean; found"),
         (writers.write_bfm2017, None, "expression/model/pcaVariance", "missing expression/model"),
-        (writers.write_bfm2017, None, "metadata", "has no 68 landmarks; give landmarks="),
         (writers.write_hifi3d, None, "tri", "missing tri; found"),
-        (writers.write_hifi3d, None, "keypoints", "has no 68 landmarks; give landmarks="),
     ],
 )
 def test_a_missing_key_is_named(tmp_path, write, file, key, message):
