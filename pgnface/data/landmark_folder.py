@@ -12,12 +12,9 @@ from .annotated import AnnotatedPhoto, AnnotatedSource
 from .augment import CropJitter
 from .cropping import square_box
 from .images import list_images
-from .points import PointsError, read_points
+from .points import JAW, PointsError, jaw_on_contour, read_points
 
 SUFFIXES = (".pts", ".t7")
-
-JAW = range(17)
-"""Landmarks of the jaw, which lie on the visible contour where faces were annotated in 2D."""
 
 
 class LandmarkFolderSource(AnnotatedSource):
@@ -89,7 +86,7 @@ def _photo(path: Path, file: Path, name: str, jaw: str) -> AnnotatedPhoto:
     landmarks, weights = np.zeros((68, 3)), np.ones((68, 3))
     landmarks[:, : points.shape[1]] = points
     weights[:, 2] = depth
-    if jaw == "2d" or (jaw == "auto" and file.suffix.lower() == ".pts"):
+    if jaw == "2d" or (jaw == "auto" and jaw_on_contour(file)):
         weights[JAW] = 0
     # The crop goes about all points, whether they are labels or not.
     return AnnotatedPhoto(path, name, landmarks, weights, box=square_box(points))

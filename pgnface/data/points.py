@@ -18,6 +18,16 @@ from pgnface._errors import UserError
 
 LANDMARK_COUNT = 68
 
+JAW = range(17)
+"""Landmarks of the jaw, which lie on the visible contour where faces were annotated in 2D."""
+
+
+def jaw_on_contour(path: Path) -> bool:
+    """Whether a file's kind has the jaw on the visible contour rather than on the head: .pts of
+    300-W does, .t7 of LS3D-W does not.
+    """
+    return path.suffix.lower() == ".pts"
+
 
 class PointsError(UserError):
     """A file that does not hold the landmarks of a face."""

@@ -1,7 +1,7 @@
-"""Unlabelled face crops in WebDataset shards: plain tar files, an image a sample.
+"""Face crops in WebDataset shards: plain tar files, an image a sample.
 
-A .json beside an image, as :mod:`pgnface.data.prepare` writes it, says where the face's box is and
-whose face it is.
+A .json beside an image, as :mod:`pgnface.data.prepare` writes it, says where the face's box is,
+whose face it is, and where its landmarks are, if that is known.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from pgnface._errors import UserError
 from .augment import CropJitter
 from .cropping import SquareBox
 from .images import IMAGE_SUFFIXES, decode_image
+from .points import JAW
 from .prepare.chunk import part_of
 from .source import EpochOrder
-from .unlabeled import UnlabeledSource, Views, central_square
+from .unlabeled import Landmarks, UnlabeledSource, Views, central_square
 
 GROUPS = ("image", "track", "identity")
 
@@ -118,15 +119,16 @@ class ShardSource(UnlabeledSource):
     def _views(self, position: int, rng: np.random.Generator) -> Views:
         subject = self._subject(position)
         if self.group == "image":
-            image = decode_image(subject[0].data, subject[0].name)
-            box = self._box(subject[0], image)
-            return Views(subject[0].name, [image] * self.frames, [box] * self.frames)
-        # One from each of equal stretches: frames side by side would teach nothing.
-        edges = np.linspace(0, len(subject), self.frames + 1).astype(int)
-        chosen = [subject[int(rng.integers(a, b))] for a, b in pairwise(edges)]
-        images = [decode_image(entry.data, entry.name) for entry in chosen]
+            chosen = subject * self.frames
+            images = [decode_image(subject[0].data, subject[0].name)] * self.frames
+        else:
+            # One from each of equal stretches: frames side by side would teach nothing.
+            edges = np.linspace(0, len(subject), self.frames + 1).astype(int)
+            chosen = [subject[int(rng.integers(a, b))] for a, b in pairwise(edges)]
+            images = [decode_image(entry.data, entry.name) for entry in chosen]
         boxes = [self._box(entry, image) for entry, image in zip(chosen, images, strict=True)]
-        return Views(self._subject_name(subject), images, boxes)
+        landmarks = [_landmarks(entry) for entry in chosen]
+        return Views(self._subject_name(subject), images, boxes, landmarks)
 
     def _box(self, entry: ShardImage, image: NDArray[np.uint8]) -> SquareBox:
         """Where the face is: the .json says it, or the image is a face crop."""
@@ -220,6 +222,24 @@ class ShardSource(UnlabeledSource):
                         yield ShardImage(name, image, self._about(name, sample.get("json")))
         except (OSError, tarfile.TarError, ValueError) as error:
             self.skipped[path.name] = f"damaged: {error}"
+
+
+def _landmarks(entry: ShardImage) -> Landmarks | None:
+    """What the .json says of an image's landmarks."""
+    if (given := entry.about.get("landmarks")) is None:
+        return None
+    try:
+        known = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{entry.name}: expected 68 landmarks ({error})") from None
+    if known.shape not in ((68, 2), (68, 3)) or not np.isfinite(known).all():
+        raise UserError(f"{entry.name}: expected 68 finite landmarks, got shape {known.shape}")
+    points, weights = np.zeros((68, 3)), np.zeros((68, 3))
+    points[:, : known.shape[1]] = known
+    weights[:, : known.shape[1]] = 1
+    if entry.about.get("jaw_on_contour"):
+        weights[JAW] = 0
+    return Landmarks(points, weights)
 
 
 def expand_shards(pattern: str | Path) -> list[Path]:

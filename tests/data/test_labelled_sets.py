@@ -9,7 +9,8 @@ import torch
 from pgnface._errors import UserError
 from pgnface.data.aflw import IBUG, POINT_NAMES, AflwSource, read_aflw
 from pgnface.data.cropping import warp_points
-from pgnface.data.landmark_folder import JAW, LandmarkFolderSource
+from pgnface.data.landmark_folder import LandmarkFolderSource
+from pgnface.data.points import JAW
 from pgnface.data.w300lp import W300LpSource, list_300wlp, photo_of
 
 from .faces import (

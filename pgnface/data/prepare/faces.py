@@ -57,7 +57,7 @@ def build_finder(settings: PrepareSettings) -> Finder:
         return lambda frames: [[central_square(frame.image)] for frame in frames]
     if settings.detector == "labels":
         return lambda frames: [
-            [] if frame.labels is None else [square_box(frame.labels)] for frame in frames
+            [] if frame.labels is None else [square_box(frame.labels.points)] for frame in frames
         ]
     detect: Detector = build_detector(settings.detector, settings.weights, settings.device)
     return lambda frames: [
@@ -174,7 +174,7 @@ def _sample(
         "crop_size": size,
         "image_size": [width, height],
         "sharpness": sharp,
-        "landmarks": _landmarks_in_crop(frame, box, warp),
+        **_landmarks_in_crop(frame, box, warp),
     }
     return Sample(encoded, about)
 
@@ -187,9 +187,10 @@ def sharpness(image: NDArray[np.uint8], box: SquareBox) -> float:
     return round(float(cv2.Laplacian(face, cv2.CV_64F).var()), 3)
 
 
-def _landmarks_in_crop(frame: Frame, box: SquareBox, warp: NDArray) -> list | None:
+def _landmarks_in_crop(frame: Frame, box: SquareBox, warp: NDArray) -> dict:
     """Landmarks beside the photo in pixels of the crop, where they are those of this face."""
-    points = frame.labels
-    if points is None or intersection_over_union(square_box(points), box) < _SAME_FACE:
-        return None
-    return warp_points(invert_warp(warp), points).round(3).tolist()
+    labels = frame.labels
+    if labels is None or intersection_over_union(square_box(labels.points), box) < _SAME_FACE:
+        return {"landmarks": None}
+    moved = warp_points(invert_warp(warp), labels.points)
+    return {"landmarks": moved.round(3).tolist(), "jaw_on_contour": labels.contour}

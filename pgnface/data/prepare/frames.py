@@ -17,7 +17,7 @@ from pgnface.data.images import read_image
 from pgnface.data.video import Video, continue_track
 
 from .inputs import Unit
-from .labels import read_labels
+from .labels import Labels, read_labels
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Frame:
         path: the file.
         number: of the frame in a video.
         image: RGB ``(H, W, 3)`` uint8.
-        labels: landmarks ``(68, 2|3)`` in its pixels, where a file beside it has them.
+        labels: landmarks, where a file beside it has them.
     """
 
     unit: Unit
@@ -57,7 +57,7 @@ class Frame:
     path: Path
     number: int | None
     image: NDArray[np.uint8]
-    labels: NDArray[np.float64] | None = None
+    labels: Labels | None = None
 
 
 def read_frames(units: Sequence[Unit], every: int) -> Iterator[Frame | Skip]:
