@@ -135,7 +135,8 @@ class MediaPipeDetector:
             from mediapipe.tasks.python.vision import FaceDetector, FaceDetectorOptions
         except ImportError as error:
             raise UserError(
-                f"the detector mediapipe is not installed ({error}): pip install mediapipe"
+                f"the detector mediapipe is not installed ({error}): "
+                "pip install 'pgnface[mediapipe]'"
             ) from error
         if weights is None or not Path(weights).is_file():
             raise UserError(
@@ -188,7 +189,8 @@ class DlibDetector:
             from dlib import get_frontal_face_detector
         except ImportError as error:
             raise UserError(
-                "the detector dlib is not installed: pip install dlib (dlib-bin comes compiled)"
+                "the detector dlib is not installed: pip install 'pgnface[dlib]', which compiles "
+                "it, or dlib-bin, which comes compiled"
             ) from error
         self._detector = get_frontal_face_detector()
 

@@ -182,7 +182,9 @@ def test_what_mediapipe_needs(mediapipe, monkeypatch):
     with pytest.raises(UserError, match=r"broken\.tflite: MediaPipe cannot load it \(bad model"):
         build_detector("mediapipe", broken)
     monkeypatch.setitem(sys.modules, "mediapipe", None)
-    with pytest.raises(UserError, match=r"mediapipe is not installed .* pip install mediapipe"):
+    with pytest.raises(
+        UserError, match=r"mediapipe is not installed .* pip install 'pgnface\[mediapipe\]'"
+    ):
         build_detector("mediapipe", mediapipe)
 
 
@@ -203,5 +205,5 @@ def test_boxes_of_dlib_become_squares(monkeypatch):
     assert small == pytest.approx((40, 50 + 4, 52))
     assert pickle.loads(pickle.dumps(detect))(IMAGE) == [large, small]
     monkeypatch.setitem(sys.modules, "dlib", None)
-    with pytest.raises(UserError, match="dlib is not installed: pip install dlib"):
+    with pytest.raises(UserError, match=r"dlib is not installed: pip install 'pgnface\[dlib\]'"):
         build_detector("dlib")
