@@ -3,6 +3,7 @@
 from .formats.npz import save_model
 from .load import load_model
 from .model import MorphableModel
+from .skinning import SkinnedModel
 from .uv import UVAtlas
 
-__all__ = ["MorphableModel", "UVAtlas", "load_model", "save_model"]
+__all__ = ["MorphableModel", "SkinnedModel", "UVAtlas", "load_model", "save_model"]

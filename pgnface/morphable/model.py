@@ -89,11 +89,11 @@ class MorphableModel(nn.Module):
         super().__init__()
         _require_floats(mean=mean, identity_basis=identity_basis, uv=uv)
         _require_floats(expression_basis=expression_basis)
-        _require_shape("mean", mean, (None, 3))
+        require_shape("mean", mean, (None, 3))
         count = len(mean)
-        _require_shape("identity_basis", identity_basis, (None, count, 3))
-        _require_shape("expression_basis", expression_basis, (None, count, 3))
-        _require_shape("uv", uv, (count, 2))
+        require_shape("identity_basis", identity_basis, (None, count, 3))
+        require_shape("expression_basis", expression_basis, (None, count, 3))
+        require_shape("uv", uv, (count, 2))
         if bool((uv < 0).any() | (uv > 1).any()):
             raise ValueError(f"uv: expected values in [0, 1], got {uv.min():g} to {uv.max():g}")
         _require_ids("triangles", triangles, (None, 3), count)
@@ -278,7 +278,7 @@ def _require_floats(**tensors: Tensor) -> None:
             raise ValueError(f"{name}: expected finite values, got {bad} that are not")
 
 
-def _require_shape(name: str, tensor: Tensor, shape: tuple[int | None, ...]) -> None:
+def require_shape(name: str, tensor: Tensor, shape: tuple[int | None, ...]) -> None:
     """Check a shape in which ``None`` stands for any size."""
     if tensor.dim() != len(shape) or any(
         want is not None and want != got for want, got in zip(shape, tensor.shape, strict=True)
@@ -292,7 +292,7 @@ def _require_ids(name: str, ids: Tensor, shape: tuple[int | None, ...], count: i
     if not isinstance(ids, Tensor) or ids.is_floating_point() or ids.dtype == torch.bool:
         kind = ids.dtype if isinstance(ids, Tensor) else type(ids).__name__
         raise TypeError(f"{name}: expected an integer tensor, got {kind}")
-    _require_shape(name, ids, shape)
+    require_shape(name, ids, shape)
     if ids.numel() and (int(ids.min()) < 0 or int(ids.max()) >= count):
         raise ValueError(
             f"{name}: expected ids from 0 to {count - 1}, got {int(ids.min())} to {int(ids.max())}"

@@ -14,11 +14,14 @@ import numpy as np
 import torch
 
 from pgnface.morphable.model import MorphableModel, array_digest
+from pgnface.morphable.skinning import SkinnedModel
 
 from .contents import require_keys
 
 FORMAT = "pgnface-model-1"
 REQUIRED = ("mean", "identity_basis", "expression_basis", "triangles", "uv", "landmarks")
+_SKIN = ("joint_regressor", "skin_weights", "pose_basis")
+_JOINTS = (*_SKIN, "joint_parents", "joint_names")
 _OPERATOR = ("operator_data", "operator_indices", "operator_indptr")
 
 
@@ -51,7 +54,13 @@ def read(
         mean, identity, expression = _expand(arrays, mean, identity, expression)
     names = arrays.get("expression_names")
     regions = arrays.get("regions")
-    return MorphableModel(
+    joints = {}
+    if any(key in arrays for key in _JOINTS):
+        require_keys(arrays, _JOINTS)
+        joints = {key: torch.from_numpy(np.asarray(arrays[key], np.float32)) for key in _SKIN}
+        joints["joint_parents"] = arrays["joint_parents"].tolist()
+        joints["joint_names"] = arrays["joint_names"].tolist()
+    return (SkinnedModel if joints else MorphableModel)(
         torch.from_numpy(mean),
         torch.from_numpy(identity),
         torch.from_numpy(expression),
@@ -64,6 +73,7 @@ def read(
         regions=None if regions is None else integer_tensor(regions),
         region_names=[str(n) for n in arrays.get("region_names", ["skin"])],
         digest=digest,
+        **joints,
         notes=[str(n) for n in arrays.get("notes", [])],
     )
 
@@ -80,6 +90,10 @@ def save_model(model: MorphableModel, path: str | Path) -> None:
             "save it before quantize_basis()"
         )
     arrays = {key: getattr(model, key).detach().cpu().numpy() for key in (*REQUIRED, "regions")}
+    if isinstance(model, SkinnedModel):
+        arrays |= {key: getattr(model, key).detach().cpu().numpy() for key in _SKIN}
+        arrays["joint_parents"] = np.array(model.joint_parents)
+        arrays["joint_names"] = np.array(model.joint_names, dtype=np.str_)
     np.savez_compressed(
         path,
         format=FORMAT,
