@@ -1,0 +1,13 @@
+"""Dense faces from sparse points, with how sure they are."""
+
+from pgnface._lazy import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "LandmarkFit": ".landmarks",
+        "confidence_radius": ".uncertainty",
+        "fit_landmarks": ".landmarks",
+        "vertex_covariance": ".uncertainty",
+    },
+)
