@@ -64,8 +64,29 @@ def _read_npz(path: Path) -> dict[str, Any]:
         raise ValueError(f"not a readable npz file of plain arrays ({error})") from error
 
 
+def _read_npy(path: Path) -> dict[str, Any]:
+    """The dictionary that ``np.save`` has pickled; empty for a plain array."""
+    try:
+        with open(path, "rb") as file:
+            read_header = {
+                (1, 0): np.lib.format.read_array_header_1_0,
+                (2, 0): np.lib.format.read_array_header_2_0,
+            }[np.lib.format.read_magic(file)]
+            shape, _, dtype = read_header(file)
+            start = file.tell()
+    except (ValueError, KeyError, OSError, EOFError) as error:
+        raise ValueError(f"not a readable npy file ({error})") from error
+    if not dtype.hasobject or shape != ():
+        return {}
+    value = read_pickle(path, skip=start)
+    return _named(value.item() if isinstance(value, np.ndarray) else value)
+
+
 def _read_dictionary(path: Path) -> dict[str, Any]:
-    value = read_pickle(path)
+    return _named(read_pickle(path))
+
+
+def _named(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"expected a pickled dictionary, got {type(value).__name__}")
     return {str(key): part for key, part in value.items()}
@@ -108,6 +129,7 @@ def _read_hdf5(path: Path) -> dict[str, Any]:
 
 _BY_SUFFIX: dict[str, Callable[[Path], dict[str, Any]]] = {
     ".npz": _read_npz,
+    ".npy": _read_npy,
     ".pkl": _read_dictionary,
     ".pickle": _read_dictionary,
     ".mat": _read_mat,

@@ -18,14 +18,18 @@ from typing import Any
 import numpy as np
 
 
-def read_pickle(path: str | Path) -> Any:
+def read_pickle(path: str | Path, *, skip: int = 0) -> Any:
     """What a pickle of Python 2 or 3 holds: numbers, strings, containers, numpy arrays and scalars,
     scipy's csc and csr matrices; chumpy arrays as the numpy arrays of their values.
+
+    Args:
+        skip: bytes of the file before the pickle.
 
     Raises:
         ValueError: when the file is damaged, or names any other class or function.
     """
     with open(path, "rb") as file:
+        file.seek(skip)
         try:
             # The strings of Python 2 hold the bytes of arrays.
             return _resolve(_Unpickler(file, encoding="latin1").load(), {})

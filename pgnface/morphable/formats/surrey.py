@@ -21,7 +21,7 @@ import torch
 from pgnface.geometry.landmarks import LANDMARK_COUNT
 from pgnface.morphable.model import MorphableModel
 
-from .assemble import beside, modes_of, outward, points_of
+from .assemble import CARRIED_OVER, beside, modes_of, outward, points_of
 from .npz import integer_tensor
 
 FORMAT = "Surrey Face Model (eos)"
@@ -84,8 +84,8 @@ def read(
         names, shapes = _blendshapes(expressions, mean.shape)
         notes.append(f"expressions from {expressions.name}")
     if landmarks is None:
-        landmarks = _landmarks(path, mean)
-        notes.append(f"landmarks of {LANDMARKS}, those of the jaw from eos's frontal contour")
+        landmarks, note = _landmarks(path, mean, triangles)
+        notes.append(note)
     if uv.shape != (len(mean), 2):
         from pgnface.morphable.unwrap import unwrap
 
@@ -105,11 +105,15 @@ def read(
     )
 
 
-def _landmarks(path: Path, mean: np.ndarray) -> np.ndarray:
-    """The landmarks that the file beside gives, and the jaw's and inner corners' in addition."""
+def _landmarks(path: Path, mean: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, str]:
+    """The landmarks that the file beside gives, with the jaw's and inner corners' in addition, or
+    else those carried over; and a note.
+    """
     file = beside(path, LANDMARKS)
     if file is None:
-        raise ValueError(f"expected {LANDMARKS} beside the file; or give landmarks=")
+        from pgnface.morphable.transfer import landmarks_by_transfer
+
+        return landmarks_by_transfer(mean, triangles), CARRIED_OVER
     ids = np.full(LANDMARK_COUNT, -1)
     for line in file.read_text().splitlines():
         found = re.match(r"\s*(\d+)\s*=\s*(\d+)", line)
@@ -132,7 +136,7 @@ def _landmarks(path: Path, mean: np.ndarray) -> np.ndarray:
         along = np.concatenate(([0], np.cumsum(steps)))
         wanted = np.linspace(0, along[-1], 9)[:8]
         ids[list(points)] = line[np.abs(along - wanted[:, None]).argmin(1)]
-    return ids
+    return ids, f"landmarks of {LANDMARKS}, those of the jaw from eos's frontal contour"
 
 
 def _blendshapes(path: Path, shape: tuple[int, ...]) -> tuple[list[str], np.ndarray]:
