@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+import tyro
 from tyro.conf import Positional, subcommand
 
 
@@ -96,12 +97,55 @@ class Transfer:
 
 
 @dataclass
+class Render:
+    """Draw a face model as a contact sheet: mean, landmarks, texture coordinates, modes and
+    expressions."""
+
+    file: Positional[Path]
+    """File or folder of the model, or "default" for the built-in one."""
+    output: Annotated[Path, tyro.conf.arg(aliases=("-o",))] = Path("model.png")
+    """The picture to write (.png or .jpg)."""
+    landmarks: Path | None = None
+    """File (.txt, .npy, .json) of the 68 landmarks' vertex ids, for a model without its own."""
+    tile: int = 220
+    """Width and height of each face, in pixels."""
+    modes: int = 6
+    """Identity modes to show, at minus and plus --deviations."""
+    expressions: int = 18
+    """Expressions to show, evenly picked from all."""
+    deviations: float = 3.0
+    """Standard deviations of the identity modes."""
+
+    def run(self) -> None:
+        from PIL import Image
+
+        from pgnface._errors import UserError
+        from pgnface._output import prepare_folder
+        from pgnface.morphable import load_model
+        from pgnface.render.model_sheet import model_sheet
+
+        if self.output.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+            raise UserError(f"output: expected a name that ends in .png or .jpg, got {self.output}")
+        prepare_folder(self.output.parent)
+        sheet = model_sheet(
+            load_model(self.file, landmarks=self.landmarks),
+            tile=self.tile,
+            modes=self.modes,
+            expressions=self.expressions,
+            deviations=self.deviations,
+        )
+        Image.fromarray(sheet).save(self.output)
+        print(f"{self.output}: {sheet.shape[1]} x {sheet.shape[0]} pixels")
+
+
+@dataclass
 class Model:
-    """Look at, convert and annotate face models."""
+    """Look at, draw, convert and annotate face models."""
 
     action: (
         Annotated[Info, subcommand("info")]
         | Annotated[Convert, subcommand("convert")]
+        | Annotated[Render, subcommand("render")]
         | Annotated[Transfer, subcommand("transfer")]
     )
 
