@@ -11,7 +11,7 @@ COMPILER = shutil.which("c++")
 SOURCE = """
 #include <cstdio>
 
-#include "common/pixel.h"
+#include "common/batch_index.h"
 
 int main() {
   long long index, height, width;
