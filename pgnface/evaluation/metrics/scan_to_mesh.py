@@ -41,7 +41,7 @@ def align_surface(
     scale: bool = True,
     initial: Alignment = IDENTITY,
     iterations: int = 100,
-    tolerance: float = 1e-6,
+    tolerance: float = 1e-4,
 ) -> SurfaceFit:
     """The alignment of a mesh that minimises the sum of squared distances from a scan to it.
 

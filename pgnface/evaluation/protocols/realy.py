@@ -5,13 +5,15 @@ after its published evaluation code.
 2. For each region (nose, mouth, forehead, cheek) apart, rigid ICP without scale from the region's
    vertices to the prediction, with the region's key points weighing as much as all its vertices
    together (for the cheek a quarter).
-3. The region is bent onto the prediction by non-rigid ICP, guided by the key points (not for the
-   cheek); the prediction's nearest points to the bent region are the region's correspondences.
+3. The region is bent onto the prediction by non-rigid ICP, guided at first by the key points (not
+   for the cheek); the prediction's nearest points to the bent region are the region's
+   correspondences.
 4. The error is the mean distance from the region's vertices, where they were, to these
    correspondences, times the scan's metrical scale: mm (the paper calls it NMSE).
 
-Step 3 uses :func:`pgnface.geometry.registration.nonrigid_icp` with their falling stiffness; its
-units differ from theirs, so bent regions agree in kind, not to the digit.
+Step 3 uses :func:`pgnface.geometry.registration.nonrigid_icp` with their falling stiffness. Its
+units differ from theirs, their first step follows the key points alone, and their key points fade
+from step to step: bent regions agree in kind, not to the digit.
 """
 
 from __future__ import annotations
@@ -58,9 +60,9 @@ BENDING_KEYPOINTS = {
     "cheek": (),
 }
 _WEIGHT = {"nose": 1.0, "mouth": 1.0, "forehead": 1.0, "cheek": 0.25}
-# 50 exp(-d / 2) for d = 0, 1, 2.
-_STIFFNESS = (50.0, 30.3, 18.4)
-_LANDMARK_WEIGHT = 50.0
+# 150, then 50 exp(-d / 2) for d = 0, 1, 2. The weight falls alike; at 50 it is theirs, 4.
+_STIFFNESS = (150.0, 50.0, 30.3, 18.4)
+_LANDMARK_WEIGHT = 12.0
 _SETTLED = 1e-6
 
 

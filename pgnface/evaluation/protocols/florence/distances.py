@@ -39,6 +39,8 @@ RADIUS = 95.0
 #: Outer corners of the eyes.
 EYE_CORNERS = (36, 45)
 
+_FEW, _SETTLED = 2000, 1e-5
+
 
 class PlaneErrors(NamedTuple):
     """Distances of one scan.
@@ -142,11 +144,15 @@ def ganfit_distance(
     there = true_vertices[_near("true_vertices", true_vertices, tips[0], radius)]
     back = vertices[_near("vertices", vertices, tips[1], radius)]
     surfaces = Surface(vertices, triangles), Surface(true_vertices, true_triangles)
-    ways = [
-        icp(points, surface, scale=True, tolerance=1e-5)
-        for points, surface in zip((there, back), surfaces, strict=True)
-    ]
-    return float(np.mean([way.distances.mean() for way in ways]))
+    ways = [_mean_after_icp(*way) for way in zip((there, back), surfaces, strict=True)]
+    return float(np.mean(ways))
+
+
+def _mean_after_icp(points: NDArray, surface: Surface) -> float:
+    """Similarity ICP until the error settles to about 0.001 mm: a part of the points does most."""
+    few = icp(points[:: -(-len(points) // _FEW)], surface, scale=True, tolerance=_SETTLED)
+    fit = icp(points, surface, scale=True, tolerance=_SETTLED, initial=few.alignment, iterations=5)
+    return float(fit.distances.mean())
 
 
 def _near(name: str, points: NDArray, centre: ArrayLike, radius: float) -> NDArray[np.bool_]:
