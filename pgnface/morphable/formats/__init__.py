@@ -7,7 +7,7 @@ file that holds no named arrays, or a folder, they are empty, and the reader goe
 ``landmarks`` are the user's own vertex ids (68,), which come before the file's, or None.
 """
 
-from . import bfm2009, bfm2017, deep3d, flame, hifi3d, ict_npz, npz, surrey, tddfa
+from . import bfm2009, bfm2017, deep3d, flame, hifi3d, ict_folder, ict_npz, npz, surrey, tddfa
 
 #: In the order in which they are asked.
-READERS = (npz, ict_npz, bfm2009, deep3d, tddfa, bfm2017, hifi3d, flame, surrey)
+READERS = (npz, ict_npz, ict_folder, bfm2009, deep3d, tddfa, bfm2017, hifi3d, flame, surrey)
