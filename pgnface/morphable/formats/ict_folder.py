@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from pgnface.geometry.landmarks import LANDMARK_MIRROR
 from pgnface.morphable.model import MorphableModel
 
 from .assemble import CARRIED_OVER, outward
@@ -27,6 +28,7 @@ Region = Literal["narrow face", "face", "head", "all"]
 #: How many vertices, from the first, belong to a region: as ICT-FaceKit's readme lists them.
 REGIONS: dict[Region, int] = {"narrow face": 6706, "face": 9409, "head": 14062, "all": 26719}
 _MM_PER_CM = 10.0
+_SYMMETRY = 0.5  # cm; the neutral face's landmarks are mirror images up to 0.0005
 # The readme's Multi-PIE points, which are iBUG's.
 # fmt: off
 _LANDMARKS = (
@@ -79,6 +81,12 @@ def read(
     notes.append(f"the {region} of the mesh: {count} of {total} vertices")
     if landmarks is None and total == REGIONS["all"]:
         landmarks = np.array(_LANDMARKS)
+        points = vertices[landmarks]
+        if np.abs(points[list(LANDMARK_MIRROR)] * (-1, 1, 1) - points).max() > _SYMMETRY:
+            raise ValueError(
+                f"{NEUTRAL}: its vertices are not in the order that the readme's landmarks and "
+                "regions refer to; an early version of ICT-FaceKit has another: take a newer one"
+            )
     elif landmarks is None:
         from pgnface.morphable.transfer import landmarks_by_transfer
 

@@ -32,6 +32,7 @@ def published(tmp_path_factory):
     rng = np.random.default_rng(0)
     mean = rng.normal(0, 8, (TOTAL, 3))
     mean[: model.vertex_count] = model.mean / 10
+    mean[list(ict_folder._LANDMARKS)] = model.landmark_points() / 10
     uv = rng.random((TOTAL, 2))
     quads = [(a, b, c, d) for (a, b, c), (_, _, d) in quads_of(model.triangles.numpy())]
     quads += [(6704, 6705, 6706, 0), (14000, 20000, 26718, 1)]
@@ -78,6 +79,15 @@ def test_regions(published):
     assert face.vertex_count == 9409 and len(face.triangles) == len(tiny_model().triangles) + 2
     with pytest.raises(ValueError, match="region: expected one of narrow face"):
         ict_folder.read({}, folder, region="nose")
+
+
+def test_another_order_of_the_vertices_is_refused(published, tmp_path):
+    _, mean, uv, _ = published
+    quads = [(0, 1, 2, 3)]
+    (tmp_path / ict_folder.NEUTRAL).write_text(obj(np.roll(mean, 7, axis=0), uv, quads))
+    with pytest.raises(ValueError, match="order that the readme's landmarks"):
+        load_model(tmp_path)
+    assert load_model(tmp_path, landmarks=range(68)).landmarks[67] == 67
 
 
 @pytest.mark.kit
