@@ -32,11 +32,16 @@ def check(uv: np.ndarray, count: int) -> None:
     assert np.isfinite(uv).all() and uv.min() >= 0 and uv.max() <= 1
 
 
-@pytest.mark.parametrize("name", ["default", pytest.param("ict", marks=pytest.mark.kit)])
-def test_face_models_are_not_folded(name, request):
-    if name == "ict":
-        name = request.getfixturevalue("kit") / "models" / "ict_face.npz"
-    model = load_model(name)
+@pytest.mark.parametrize(
+    "file",
+    [
+        "default",
+        pytest.param("models/ict_face.npz", marks=pytest.mark.kit),
+        pytest.param("samples/sfm_shape_3448.bin", marks=pytest.mark.kit),
+    ],
+)
+def test_face_models_are_not_folded(file, request):
+    model = load_model(file if file == "default" else request.getfixturevalue("kit") / file)
     triangles = model.triangles.numpy()
     uv = unwrap(model.mean.numpy(), triangles)
     check(uv, model.vertex_count)

@@ -77,6 +77,7 @@ def read(
     regressor = _array({"J_regressor": regressor}, "J_regressor", (len(JOINTS), count))
     parents = np.asarray(contents["kintree_table"])[0].astype(np.int64)
     triangles = triangles_of(contents["f"], "f")
+    facing = outward(mean, triangles)
     notes = ["texture coordinates computed"]
     if landmarks is None:
         landmarks, note = _landmarks(path, mean, triangles)
@@ -91,8 +92,8 @@ def read(
         tensor(mean),
         tensor(modes[:_IDENTITIES]),
         tensor(expressions),
-        torch.from_numpy(outward(mean, triangles)),
-        torch.from_numpy(unwrap(mean, triangles)),
+        torch.from_numpy(facing),
+        torch.from_numpy(unwrap(mean, facing)),
         integer_tensor(landmarks),
         name=path.stem,
         license="FLAME, (c) Max Planck Society: terms at flame.is.tue.mpg.de",
@@ -126,7 +127,7 @@ def _landmarks(path: Path, mean: np.ndarray, triangles: np.ndarray) -> tuple[np.
     if file is None:
         from pgnface.morphable.transfer import landmarks_by_transfer
 
-        return landmarks_by_transfer(mean, triangles), CARRIED_OVER
+        return landmarks_by_transfer(mean, outward(mean, triangles)), CARRIED_OVER
     faces, weights = _points(file)
     source = file.name
     if len(faces) == LANDMARK_COUNT - _CONTOUR_POINTS:

@@ -69,7 +69,7 @@ def read(
     if (variances < 0).any():
         raise ValueError("eigenvalues: expected no negative variance")
     identity = modes_of(modes, "modes", len(mean), np.sqrt(variances))
-    triangles = archive.items("<i4", 3).astype(np.int64)
+    triangles = outward(mean, archive.items("<i4", 3))
     for _ in range(3):  # the colour model's mean, modes and variances
         archive.matrix()
     archive.items("<i4", 3)
@@ -95,7 +95,7 @@ def read(
         torch.from_numpy(mean),
         torch.from_numpy(identity),
         torch.from_numpy(shapes),
-        torch.from_numpy(outward(mean, triangles)),
+        torch.from_numpy(triangles),
         torch.from_numpy(np.asarray(uv, np.float32)),
         integer_tensor(landmarks),
         name=path.stem,
