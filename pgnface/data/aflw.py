@@ -21,10 +21,9 @@ from numpy.typing import NDArray
 
 from pgnface._errors import UserError
 
-from .aflw2000 import in_split
 from .annotated import AnnotatedPhoto, AnnotatedSource
-from .augment import CropJitter
 from .cropping import SquareBox
+from .splits import in_split
 
 POINT_NAMES = (
     *("LeftBrowLeftCorner", "LeftBrowCenter", "LeftBrowRightCorner"),
@@ -156,9 +155,8 @@ class AflwSource(AnnotatedSource):
         image_size: pixels of the crops.
         split: ``"all"``, ``"train"`` or ``"validation"``: of every five blocks of 20 photos the
             first four train, the fifth validates.
-        seed: of the order and the augmentation.
-        augment: see :class:`pgnface.data.annotated.AnnotatedSource`.
-        identity_count, expression_count: sizes of the coefficients, which are unknown here.
+        **settings: ``seed``, ``augment`` and so on, see
+            :class:`pgnface.data.annotated.AnnotatedSource`.
 
     Raises:
         FileNotFoundError: when the data base is missing.
@@ -171,12 +169,7 @@ class AflwSource(AnnotatedSource):
         root: str | Path,
         image_size: int,
         split: str = "train",
-        *,
-        seed: int = 0,
-        augment: bool = True,
-        identity_count: int = 0,
-        expression_count: int = 0,
-        jitter: CropJitter | None = None,
+        **settings,
     ) -> None:
         skipped: dict[str, str] = {}
         faces = read_aflw(root, skipped)
@@ -192,13 +185,9 @@ class AflwSource(AnnotatedSource):
         super().__init__(
             photos,
             image_size,
-            seed=seed,
-            augment=augment,
-            identity_count=identity_count,
-            expression_count=expression_count,
-            jitter=jitter,
             skipped=skipped,
             what=f"{root}, split {split!r}",
+            **settings,
         )
 
 

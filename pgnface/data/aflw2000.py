@@ -8,23 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from .annotated import AnnotatedPhoto, AnnotatedSource
-from .annotation import MAX_ANGLE, Annotation, AnnotationError, read_annotation
-from .augment import CropJitter
+from .annotation import MAX_ANGLE, AnnotationError, read_annotation
 from .images import IMAGE_SUFFIXES
-
-__all__ = [
-    "Aflw2000Source",
-    "Annotation",
-    "AnnotationError",
-    "annotated_photos",
-    "list_samples",
-    "read_annotation",
-]
-
-BLOCK = 20
-"""Consecutive files often show one person: splits cut between blocks of this many files."""
-
-_SPLITS = ("all", "train", "validation")
+from .splits import BLOCK, in_split
 
 
 def list_samples(root: str | Path, split: str = "all", block: int = BLOCK) -> list[Path]:
@@ -48,17 +34,6 @@ def list_samples(root: str | Path, split: str = "all", block: int = BLOCK) -> li
     return [path for i, path in enumerate(paths) if in_split(i, split, block)]
 
 
-def in_split(index: int, split: str, block: int = BLOCK) -> bool:
-    """Whether the ``index``-th item belongs to a split: of every five blocks the fifth validates.
-
-    Raises:
-        ValueError: for an unknown split.
-    """
-    if split not in _SPLITS:
-        raise ValueError(f"split must be one of {_SPLITS}, got {split!r}")
-    return split == "all" or (index // block % 5 == 4) == (split == "validation")
-
-
 class Aflw2000Source(AnnotatedSource):
     """Annotated photos as training batches of one frame a subject.
 
@@ -66,10 +41,8 @@ class Aflw2000Source(AnnotatedSource):
         root: folder of images and .mat files, searched recursively.
         image_size: pixels of the crops.
         split: ``"all"``, ``"train"`` or ``"validation"`` (:func:`list_samples`).
-        seed: of the order and the augmentation.
-        augment: random mirroring, crops, colours, occluders and noise; without it, crops as in the
-            evaluation, in the order of the names.
-        identity_count, expression_count: sizes of the coefficients, which are unknown here.
+        **settings: ``seed``, ``augment`` and so on, see
+            :class:`pgnface.data.annotated.AnnotatedSource`.
 
     Raises:
         UserError: when no usable sample is there. Unusable ones, and those with an implausible
@@ -81,23 +54,15 @@ class Aflw2000Source(AnnotatedSource):
         root: str | Path,
         image_size: int,
         split: str = "train",
-        seed: int = 0,
-        augment: bool = True,
-        identity_count: int = 0,
-        expression_count: int = 0,
-        jitter: CropJitter | None = None,
+        **settings,
     ) -> None:
         skipped: dict[str, str] = {}
         super().__init__(
             annotated_photos(list_samples(root, split), skipped),
             image_size,
-            seed=seed,
-            augment=augment,
-            identity_count=identity_count,
-            expression_count=expression_count,
-            jitter=jitter,
             skipped=skipped,
             what=f"{root}, split {split!r}",
+            **settings,
         )
 
 

@@ -58,7 +58,10 @@ def build_source(config: SourceConfig, model: MorphableModel, image_size: int) -
             from .aflw2000 import Aflw2000Source
 
             return Aflw2000Source(
-                *(config.root, image_size, config.split, config.seed, config.augment), **sizes
+                *(config.root, image_size, config.split),
+                seed=config.seed,
+                augment=config.augment,
+                **sizes,
             )
         case W300LpConfig():
             from .w300lp import W300LpSource

@@ -7,12 +7,11 @@ from typing import Literal
 
 import numpy as np
 
-from .aflw2000 import in_split
 from .annotated import AnnotatedPhoto, AnnotatedSource
-from .augment import CropJitter
 from .cropping import square_box
 from .images import list_images
 from .points import JAW, PointsError, jaw_on_contour, read_points
+from .splits import in_split
 
 SUFFIXES = (".pts", ".t7")
 
@@ -28,9 +27,8 @@ class LandmarkFolderSource(AnnotatedSource):
         jaw: whether the points of the jaw are vertices of the head, and so labels of ours:
             ``"3d"`` and ``"2d"`` say so, ``"auto"`` takes .t7 for the former (LS3D-W) and .pts for
             the latter (300-W, whose jaw follows the visible contour).
-        seed: of the order and the augmentation.
-        augment: see :class:`pgnface.data.annotated.AnnotatedSource`.
-        identity_count, expression_count: sizes of the coefficients, which are unknown here.
+        **settings: ``seed``, ``augment`` and so on, see
+            :class:`pgnface.data.annotated.AnnotatedSource`.
 
     Raises:
         FileNotFoundError: when the folder is missing.
@@ -44,12 +42,7 @@ class LandmarkFolderSource(AnnotatedSource):
         image_size: int,
         split: str = "train",
         jaw: Literal["auto", "2d", "3d"] = "auto",
-        *,
-        seed: int = 0,
-        augment: bool = True,
-        identity_count: int = 0,
-        expression_count: int = 0,
-        jitter: CropJitter | None = None,
+        **settings,
     ) -> None:
         skipped: dict[str, str] = {}
         pairs = [(path, file) for path in list_images(root) if (file := _beside(path)) is not None]
@@ -65,13 +58,9 @@ class LandmarkFolderSource(AnnotatedSource):
         super().__init__(
             photos,
             image_size,
-            seed=seed,
-            augment=augment,
-            identity_count=identity_count,
-            expression_count=expression_count,
-            jitter=jitter,
             skipped=skipped,
             what=f"{root}, split {split!r}",
+            **settings,
         )
 
 

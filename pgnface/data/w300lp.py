@@ -15,9 +15,9 @@ from pathlib import Path
 
 from pgnface._errors import UserError
 
-from .aflw2000 import annotated_photos, in_split, list_samples
+from .aflw2000 import annotated_photos, list_samples
 from .annotated import AnnotatedSource
-from .augment import CropJitter
+from .splits import in_split
 
 SUBSETS = ("AFW", "HELEN", "IBUG", "LFPW")
 
@@ -83,9 +83,8 @@ class W300LpSource(AnnotatedSource):
     Args:
         root, split, subsets, mirrored, turned: see :func:`list_300wlp`.
         image_size: pixels of the crops.
-        seed: of the order and the augmentation.
-        augment: see :class:`pgnface.data.annotated.AnnotatedSource`.
-        identity_count, expression_count: sizes of the coefficients, which are unknown here.
+        **settings: ``seed``, ``augment`` and so on, see
+            :class:`pgnface.data.annotated.AnnotatedSource`.
 
     Raises:
         UserError: when no usable sample is there. Unusable ones, and those with an implausible
@@ -100,22 +99,13 @@ class W300LpSource(AnnotatedSource):
         subsets: Sequence[str] = SUBSETS,
         mirrored: bool = False,
         turned: bool = True,
-        *,
-        seed: int = 0,
-        augment: bool = True,
-        identity_count: int = 0,
-        expression_count: int = 0,
-        jitter: CropJitter | None = None,
+        **settings,
     ) -> None:
         skipped: dict[str, str] = {}
         super().__init__(
             annotated_photos(list_300wlp(root, split, subsets, mirrored, turned), skipped),
             image_size,
-            seed=seed,
-            augment=augment,
-            identity_count=identity_count,
-            expression_count=expression_count,
-            jitter=jitter,
             skipped=skipped,
             what=f"{root}, split {split!r}",
+            **settings,
         )

@@ -65,7 +65,8 @@ def annotated_faces(root: str | Path, split: str, count: int) -> tuple[list[Know
         UserError: when none can be used.
     """
     from pgnface._errors import UserError
-    from pgnface.data.aflw2000 import list_samples, read_annotation
+    from pgnface.data.aflw2000 import list_samples
+    from pgnface.data.annotation import read_annotation
     from pgnface.data.images import read_image
 
     paths = list_samples(root, split)

@@ -4,12 +4,8 @@ import torch
 from scipy.io import savemat
 
 from pgnface._errors import UserError
-from pgnface.data.aflw2000 import (
-    Aflw2000Source,
-    AnnotationError,
-    list_samples,
-    read_annotation,
-)
+from pgnface.data.aflw2000 import Aflw2000Source, list_samples
+from pgnface.data.annotation import AnnotationError, read_annotation
 from pgnface.data.cropping import warp_points
 from pgnface.geometry import rotation_distance, rotation_from_angles, solve_head_pose
 from pgnface.morphable import load_model

@@ -179,7 +179,8 @@ def test_mean_shape_in_the_true_box():
 @pytest.mark.kit
 def test_perfect_landmarks_of_the_kit(kit):
     """The benchmark's two annotations differ by about 3 % of the box when both are read rightly."""
-    from pgnface.data.aflw2000 import list_samples, read_annotation
+    from pgnface.data.aflw2000 import list_samples
+    from pgnface.data.annotation import read_annotation
     from pgnface.evaluation.protocols.aflw2000 import read_reannotations
 
     extra = read_reannotations(kit / "aflw2000_dev_extra.npz")

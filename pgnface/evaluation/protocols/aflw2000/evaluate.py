@@ -24,7 +24,8 @@ from torch import Tensor
 
 from pgnface._errors import UserError
 from pgnface._output import prepare_folder
-from pgnface.data.aflw2000 import list_samples, read_annotation
+from pgnface.data.aflw2000 import list_samples
+from pgnface.data.annotation import read_annotation
 from pgnface.data.cropping import square_box
 from pgnface.data.images import list_images, read_image
 from pgnface.networks import PoseGuidanceNetwork

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pgnface._errors import UserError
-from pgnface.data.aflw2000 import Annotation, read_annotation
+from pgnface.data.annotation import Annotation, read_annotation
 from pgnface.data.cropping import SquareBox, square_box
 from pgnface.data.detectors import build_detector
 from pgnface.data.images import read_image
