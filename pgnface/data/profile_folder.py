@@ -16,8 +16,8 @@ from torch import Tensor
 
 from pgnface._errors import NothingFoundError, UserError
 from pgnface._output import prepare_folder
-from pgnface.geometry import Pose, solve_head_pose
-from pgnface.geometry.pose import apply_pose, flip_axes
+from pgnface.fitting import fit_landmarks
+from pgnface.geometry import Pose, apply_pose
 from pgnface.morphable import MorphableModel
 
 from .aflw2000 import list_samples
@@ -31,8 +31,6 @@ _NOISE = 0.02
 """Standard deviation of annotated landmarks about those of a model, in sides of their box."""
 
 _EXPRESSION_DEVIATION = 0.5
-
-_ITERATIONS = 4
 
 # What turns with the head, or is out of date after it turned.
 _STALE = ("pt3d_68", "pt2d", "roi", "Pose_Para")
@@ -160,51 +158,20 @@ def _labels(
 
 
 def fit_surface(model: MorphableModel, annotation: Annotation) -> tuple[Tensor, Tensor]:
-    """A face model's surface where a photo's landmarks are.
-
-    Pose and coefficients in turns: the pose in closed form, the coefficients by ridge regression,
-    which is the most probable face for landmarks with Gaussian errors.
+    """The most probable surface of a face model for a photo's landmarks.
 
     Returns:
         Vertices ``(V, 3)`` and the annotated landmarks ``(68, 3)`` in image space; where the
         annotation is flat, the landmarks have the model's depth.
     """
     target = torch.from_numpy(annotation.landmarks).float()
-    weights = torch.ones(68, 3)
-    weights[:, 2] = float(annotation.has_depth)
     noise = _NOISE * float(np.ptp(annotation.landmarks[:, :2], 0).max())
-    mean = model.mean[model.landmarks]
-    basis = model.basis[:, model.landmarks]
-    deviation = torch.ones(len(basis))
-    deviation[model.identity_count :] = _EXPRESSION_DEVIATION
-    coefficients = torch.zeros(len(basis))
-    for _ in range(_ITERATIONS):
-        points = mean + torch.einsum("p,pkc->kc", coefficients, basis)
-        pose = _fit_pose(points, target, annotation)
-        linear = pose.scale * basis @ pose.image_rotation.T
-        design = (linear * weights).flatten(1).double() * deviation[:, None] / noise
-        residual = ((target - apply_pose(pose, mean)) * weights).flatten().double() / noise
-        system = design @ design.T + torch.eye(len(basis), dtype=torch.float64)
-        solution = torch.linalg.solve(system, design @ residual)
-        coefficients = (solution * deviation).float()
-    identity, expression = coefficients.split([model.identity_count, model.expression_count])
-    vertices = model.vertices(identity, expression, pose)
+    points = target if annotation.has_depth else target[:, :2]
+    fit = fit_landmarks(model, points[None], noise=noise, expression_std=_EXPRESSION_DEVIATION)
+    vertices = apply_pose(fit.pose, fit.vertices)[0]
     if not annotation.has_depth:
-        target = torch.cat((target[:, :2], vertices[model.landmarks, 2:]), 1)
+        target = torch.cat((points, vertices[model.landmarks, 2:]), 1)
     return vertices, target
-
-
-def _fit_pose(points: Tensor, target: Tensor, annotation: Annotation) -> Pose:
-    """The pose of landmarks; of flat ones, the annotated rotation and the best place for it."""
-    if annotation.has_depth:
-        return solve_head_pose(points, target)
-    rotation = torch.from_numpy(annotation.rotation).float()
-    rotated = points @ flip_axes(rotation, dim=-2).T
-    flat, aim = rotated[:, :2], target[:, :2]
-    centred = flat - flat.mean(0)
-    scale = (centred * (aim - aim.mean(0))).sum() / centred.square().sum()
-    translation = torch.cat((aim.mean(0) - scale * flat.mean(0), torch.zeros(1)))
-    return Pose(scale, rotation, translation)
 
 
 def _write_image(path: Path, image: Tensor, quality: int) -> None:
