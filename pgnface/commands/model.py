@@ -139,13 +139,49 @@ class Render:
 
 
 @dataclass
+class FitLandmarks:
+    """Fit a dense face to sparse 2D or 3D points, and say how sure each vertex is."""
+
+    points: Positional[Path]
+    """File (.pts, .npy, .txt, .json) of the 68 landmarks, or of other vertices with their ids."""
+    model: str = "default"
+    """Face model: the built-in one or a file."""
+    output: Path = Path("pgnface-fit")
+    """Folder for face.glb, face.ply, overlay.png, uncertainty.png and fit.json."""
+    image: Path | None = None
+    """The photo that 2D points belong to, for the overlay."""
+    noise: float | None = None
+    """Standard deviation of a coordinate, in the points' unit; default: estimated."""
+    expression_std: float = 0.3
+    """Prior standard deviation of the expressions."""
+    jaw: Literal["auto", "use", "ignore"] = "auto"
+    """Use the jaw's 17 landmarks; auto: not those of .pts, which lie on the visible contour."""
+
+    def run(self) -> None:
+        from pgnface.fitting import fit_file
+
+        fit = fit_file(
+            self.points,
+            self.output,
+            model=self.model,
+            image=self.image,
+            noise=self.noise,
+            expression_std=self.expression_std,
+            jaw=self.jaw,
+        )
+        print(f"residual {float(fit.residual[0]):.3g}, noise {float(fit.noise[0]):.3g}")
+        print(f"face, pictures and numbers: {self.output}")
+
+
+@dataclass
 class Model:
-    """Look at, draw, convert and annotate face models."""
+    """Look at, draw, convert, annotate and fit face models."""
 
     action: (
         Annotated[Info, subcommand("info")]
         | Annotated[Convert, subcommand("convert")]
         | Annotated[Render, subcommand("render")]
+        | Annotated[FitLandmarks, subcommand("fit-landmarks")]
         | Annotated[Transfer, subcommand("transfer")]
     )
 
