@@ -15,7 +15,7 @@ from torch import Tensor
 from pgnface.geometry import Pose, apply_pose, solve_head_pose
 from pgnface.morphable import MorphableModel
 
-from .posterior import Posterior, linearise, move_pose, solve_posterior
+from .posterior import Posterior, linearise, move_pose, solve_posterior, volume_gradient
 
 # Rounds of shape given pose and pose given shape, before both are moved together.
 _ALTERNATIONS = 5
@@ -163,7 +163,11 @@ class _Problem:
         now, by_shape, by_pose = linearise(self.mean, self.basis, shape, pose, self.axes)
         target = self.points.flatten(1) - now + (by_shape @ shape[..., None])[..., 0]
         precision = self._precision(pose).repeat_interleave(self.axes, dim=1)
-        got = solve_posterior(by_shape, by_pose if free else None, target, precision, self.spread)
+        if free:
+            volume = volume_gradient(by_shape, self.basis, pose, precision, self.spread)
+            got = solve_posterior(by_shape, by_pose, target, precision, self.spread, volume)
+        else:
+            got = solve_posterior(by_shape, None, target, precision, self.spread)
         left = target - (by_shape @ got.mean[..., None])[..., 0]
         left = left - (by_pose @ got.step[..., None])[..., 0]
         share = self.share.repeat_interleave(self.axes, dim=1)

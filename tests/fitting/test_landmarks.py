@@ -6,6 +6,7 @@ import torch
 
 from pgnface.fitting import confidence_radius, fit_landmarks, vertex_covariance
 from pgnface.geometry import Pose, apply_pose, rotation_distance, rotation_from_angles
+from pgnface.morphable import MorphableModel
 from tests.models import tiny_model
 
 EXPRESSION_STD = 0.3
@@ -59,7 +60,7 @@ def test_posterior_mean_is_ridge_regression_when_the_pose_is_known(model):
 
 
 @pytest.mark.parametrize("axes", [2, 3])
-def test_same_optimum_as_adam_and_lbfgs_on_the_joint_objective(model, axes):
+def test_same_optimum_as_adam_and_lbfgs_on_the_objective(model, axes):
     _, start, points = people(model, 1, noise=1.0, axes=axes)
     fit = fit_landmarks(model, points, noise=1.0, expression_std=EXPRESSION_STD, iterations=15)
     spread = torch.tensor([1.0] * 4 + [EXPRESSION_STD] * 3).double()
@@ -77,7 +78,12 @@ def test_same_optimum_as_adam_and_lbfgs_on_the_joint_objective(model, axes):
         pose = Pose(columns[:, 6].exp(), rotation, 100 * shift)
         x = model.mean.double() + torch.einsum("np,pvc->nvc", shape * spread, model.basis.double())
         image = apply_pose(pose, x[:, model.landmarks])[..., :axes]
-        return (image - points).square().sum() + shape.square().sum()
+        linear = (pose.scale[:, None, None] * pose.image_rotation)[0, :axes]
+        whitened = spread[:, None, None] * model.basis[:, model.landmarks].double()
+        design = torch.einsum("ac,pkc->kap", linear, whitened).flatten(0, 1)
+        # The integral over all shapes: what makes the pose the most probable one of its own.
+        volume = torch.logdet(design.T @ design + torch.eye(7).double())
+        return (image - points).square().sum() + shape.square().sum() + volume
 
     def step(optimizer):
         optimizer.zero_grad()
@@ -99,6 +105,20 @@ def test_same_optimum_as_adam_and_lbfgs_on_the_joint_objective(model, axes):
     newton.step(lambda: step(newton))
     got = torch.cat((fit.identity, fit.expression), 1)
     torch.testing.assert_close(got, (shape * spread).detach(), atol=2e-3, rtol=0)
+
+
+def test_scale_is_not_overestimated_with_many_modes():
+    """The most probable pair of pose and shape has a scale that is some per cent too large."""
+    tiny = tiny_model()
+    modes = torch.randn(60, *tiny.mean.shape)
+    model = MorphableModel(
+        *(tiny.mean, modes, tiny.expression_basis[:0], tiny.triangles, tiny.uv, tiny.landmarks)
+    )
+    vertices, pose, points = people(model, 60, noise=2.0, axes=3)
+    fit = fit_landmarks(model, points, noise=2.0)
+    log_ratio = (fit.pose.scale / pose.scale).log()
+    assert log_ratio.mean().abs() < 3 * log_ratio.std() / 60**0.5
+    assert 0.93 < coverage(model, fit, vertices) < 0.97
 
 
 @pytest.mark.parametrize(
