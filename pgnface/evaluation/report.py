@@ -74,46 +74,9 @@ def print_report(report: Report, as_json: bool = False) -> None:
     if as_json:
         print(json.dumps(report.to_dict(), indent=1))
         return
-    from rich.console import Console
-    from rich.table import Table
+    from .result import as_result, print_result
 
-    console = Console(highlight=False)
-    console.print(f"\n[bold]{report.title}[/bold]")
-    for name, value in report.facts.items():
-        console.print(f"  {name.replace('_', ' ')}: {value}")
-    for kind, methods in report.nme.items():
-        first = next(iter(methods.values()))
-        table = Table(title=f"NME {label(kind)}, % of the box, by |yaw|", title_justify="left")
-        table.add_column("landmarks")
-        for bin_name, count in zip(first.bins, first.counts, strict=True):
-            table.add_column(f"{bin_name}\n(n={count})", justify="right")
-        for name in ("mean\nof bins", "std\nof bins", "all\nfaces"):
-            table.add_column(name, justify="right")
-        for method, error in methods.items():
-            cells = (*error.means, error.mean, error.std, error.overall)
-            table.add_row(label(method), *(f"{value:.2f}" for value in cells))
-        console.print(table)
-    if report.pose:
-        table = Table(title="Head pose, mean absolute error in degrees", title_justify="left")
-        for name in ("measured", "pitch", "yaw", "roll", "mean", "geodesic", "n", "left out"):
-            table.add_column(name, justify="left" if name == "measured" else "right")
-        for kind, error in report.pose.items():
-            cells = (error.pitch, error.yaw, error.roll, error.mean, error.geodesic)
-            table.add_row(
-                label(kind), *(f"{v:.2f}" for v in cells), str(error.count), str(error.excluded)
-            )
-        console.print(table)
-    if report.shape:
-        table = Table(title="Shape, mean vertex distance in mm", title_justify="left")
-        table.add_column("shape")
-        table.add_column("mm", justify="right")
-        for method, error in report.shape.items():
-            table.add_row(label(method), f"{error:.2f}")
-        console.print(table)
-    if report.skipped:
-        console.print(f"[bold]{len(report.skipped)} left out:[/bold]")
-        for name, reason in report.skipped.items():
-            console.print(f"  {name}: {reason}", markup=False)
+    print_result(as_result(report))
 
 
 def label(key: str) -> str:

@@ -128,23 +128,25 @@ def as_result(report: Report, key: str = "") -> Result:
 
     tables = []
     for kind, methods in report.nme.items():
-        bins = next(iter(methods.values())).bins
+        first = next(iter(methods.values()))
         rows = {
             label(method): (*error.means, error.mean, error.std, error.overall)
             for method, error in methods.items()
         }
-        columns = (*bins, "mean of bins", "std", "all faces")
+        rows["faces"] = (*first.counts, math.nan, math.nan, sum(first.counts))
+        columns = (*first.bins, "mean of bins", "std", "all faces")
         tables.append(Table(f"NME {label(kind)}, % of the box", columns, rows, key_of(kind)))
     if report.pose:
-        columns = ("pitch", "yaw", "roll", "mean", "geodesic")
+        columns = ("pitch", "yaw", "roll", "mean", "geodesic", "count", "excluded")
         rows = {
             label(kind): tuple(getattr(error, column) for column in columns)
             for kind, error in report.pose.items()
         }
-        tables.append(Table("Head pose, degrees", columns, rows, key_of("pose")))
+        title = "Head pose, mean absolute error in degrees"
+        tables.append(Table(title, columns, rows, key_of("pose")))
     if report.shape:
         rows = {label(method): (value,) for method, value in report.shape.items()}
-        tables.append(Table("Shape, mean vertex distance", ("mm",), rows, key_of("shape")))
+        tables.append(Table("Shape, mean vertex distance in mm", ("mm",), rows, key_of("shape")))
     return Result(
         title=report.title,
         facts=report.facts,

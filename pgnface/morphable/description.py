@@ -29,6 +29,7 @@ def describe_model(model: MorphableModel) -> dict[str, object]:
         "identity_modes": model.identity_count,
         "expressions": model.expression_count,
         "expression_names": list(model.expression_names),
+        "joints": list(getattr(model, "joint_names", ())),
         "regions": list(model.region_names),
         "extent_mm": [round(float(size), 2) for size in mean.amax(0) - mean.amin(0)],
         "outer_ocular_mm": round(float((points[45] - points[36]).norm()), 2),
@@ -59,6 +60,7 @@ def format_description(description: dict[str, object]) -> str:
         "identity": f"{description['identity_modes']} modes, "
         f"{description['identity_spread_mm']} mm RMS over the vertices",
         "expression": _expression_line(description),
+        "joints": ", ".join(description["joints"]) or None,
         "regions": ", ".join(description["regions"]),
         "extent": f"{x} x {y} x {z} mm, {size}",
         "landmarks": f"{description['landmarks_source']}, 68 on "

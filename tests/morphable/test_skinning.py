@@ -7,6 +7,7 @@ from scipy.spatial.transform import Rotation
 
 from pgnface.geometry import Pose, apply_pose, rotation_from_angles
 from pgnface.morphable import load_model, save_model
+from pgnface.morphable.description import describe_model, format_description
 from pgnface.morphable.skinning import SkinnedModel, rotation_from_axis_angle
 from tests.models import tiny_model
 
@@ -145,3 +146,8 @@ def test_wrong_arguments_are_named(changes, match):
 def test_wrong_joints_are_named(model):
     with pytest.raises(ValueError, match=r"joints: expected shape \(\.\.\., 5, 3\) for root"):
         model.vertices(joints=torch.zeros(4, 3))
+
+
+def test_description_names_the_joints(model):
+    assert describe_model(model)["joints"] == list(model.joint_names)
+    assert ", ".join(model.joint_names) in format_description(describe_model(model))
