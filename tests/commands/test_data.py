@@ -52,10 +52,12 @@ def test_errors_are_one_line(photos, tmp_path, capsys, monkeypatch, options, cod
 
 
 def test_an_interrupted_preparation_stops_at_once_and_continues(photos, tmp_path):
-    for i in range(40):
-        write_photo(photos / f"many/{i}.jpg", image=picture(i, 300, 300))
+    # So many that none of today's machines is done before the signal comes.
+    write_photo(photos / "many/0.jpg", image=picture(0, 300, 300))
+    for i in range(1, 600):
+        os.link(photos / "many/0.jpg", photos / f"many/{i}.jpg")
     command = [sys.executable, "-m", "pgnface", "data", "prepare", str(photos), "--json"]
-    command += ["--detector", "none", "--workers", "2", "--shard-size", "5"]
+    command += ["--detector", "none", "--workers", "2", "--shard-size", "20"]
     whole = tmp_path / "whole"
     out = tmp_path / "out"
     with subprocess.Popen([*command, "--output", str(out)], stderr=subprocess.PIPE) as process:
