@@ -64,9 +64,14 @@ class Report:
         Raises:
             UserError: when the folder cannot be written to.
         """
-        path = prepare_folder(folder) / "metrics.json"
-        path.write_text(json.dumps(self.to_dict(), indent=1) + "\n")
-        return path
+        return write_metrics(self.to_dict(), folder)
+
+
+def write_metrics(numbers: Mapping[str, object], folder: str | Path) -> Path:
+    """Write a result's dictionary as ``metrics.json``; see :meth:`Report.write_json`."""
+    path = prepare_folder(folder) / "metrics.json"
+    path.write_text(json.dumps(numbers, indent=1) + "\n")
+    return path
 
 
 def print_report(report: Report, as_json: bool = False) -> None:

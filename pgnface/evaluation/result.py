@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .report import label
+from .report import label, write_metrics
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -108,11 +108,7 @@ class Result:
         Raises:
             UserError: when the folder cannot be written to.
         """
-        from pgnface._output import prepare_folder
-
-        path = prepare_folder(folder) / "metrics.json"
-        path.write_text(json.dumps(self.to_dict(), indent=1) + "\n")
-        return path
+        return write_metrics(self.to_dict(), folder)
 
 
 def as_result(report: Report, key: str = "") -> Result:
