@@ -24,8 +24,8 @@ from .heads import (
 )
 
 # ImageNet's statistics, which public encoder weights expect.
-_PIXEL_MEAN = (0.485, 0.456, 0.406)
-_PIXEL_DEVIATION = (0.229, 0.224, 0.225)
+PIXEL_MEAN = (0.485, 0.456, 0.406)
+PIXEL_DEVIATION = (0.229, 0.224, 0.225)
 
 
 class Prediction(NamedTuple):
@@ -125,7 +125,7 @@ class PoseGuidanceNetwork(nn.Module):
         self.landmark_offsets = nn.Parameter(torch.zeros(len(model.landmarks), 3))
         self.register_buffer("pose_offset", torch.eye(3))
         self._register_mean_face()
-        for name, values in (("mean", _PIXEL_MEAN), ("deviation", _PIXEL_DEVIATION)):
+        for name, values in (("mean", PIXEL_MEAN), ("deviation", PIXEL_DEVIATION)):
             values = torch.tensor(values)[:, None, None]
             self.register_buffer(f"_pixel_{name}", values, persistent=False)
 

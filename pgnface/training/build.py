@@ -40,12 +40,15 @@ def build_network(config: TrainConfig) -> PoseGuidanceNetwork:
     """The network of a configuration, with its initial weights."""
     from pgnface.morphable import load_model
     from pgnface.networks import PoseGuidanceNetwork
+    from pgnface.networks.encoders import load_encoder_weights
 
     torch.manual_seed(config.seed)
     network = PoseGuidanceNetwork(load_model(config.model), config.network)
     if config.initial_weights is not None:
         start = load_network(config.initial_weights, model=network.model)
         load_state(network, start.state_dict(), Path(config.initial_weights))
+    if config.encoder_weights is not None:
+        load_encoder_weights(network.encoder, config.encoder_weights)
     return network
 
 

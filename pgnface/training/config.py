@@ -109,6 +109,9 @@ class TrainConfig:
     """Use of the multi-frame terms."""
     initial_weights: str | None = None
     """Start from these weights: a .safetensors file, a run's folder or "default"."""
+    encoder_weights: str | None = None
+    """Start the encoder alone from public weights (.safetensors, .pth), such as torchvision's
+    ResNet-50 or FaceMesh's trunk as tools/convert_facemesh.py writes it."""
 
     output: Path = Path("runs/train")
     """Folder of checkpoints, logs and the final weights."""
@@ -173,6 +176,8 @@ class TrainConfig:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"ema_decay must lie in [0, 1), got {self.ema_decay}")
+        if self.initial_weights is not None and self.encoder_weights is not None:
+            raise ValueError("initial_weights and encoder_weights exclude each other")
         if self.max_minutes is not None and not self.max_minutes > 0:
             raise ValueError(f"max_minutes must be positive, got {self.max_minutes}")
 

@@ -1,12 +1,15 @@
+from itertools import pairwise
+
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch.nn import functional as F
 
 from pgnface.networks import build_encoder, load_encoder_weights
 from pgnface.networks.encoders import ResNet
 
 
-@pytest.mark.parametrize("name", ["small", "resnet18", "resnet50"])
+@pytest.mark.parametrize("name", ["small", "mobile", "resnet18", "resnet50"])
 def test_pyramid(name):
     encoder = build_encoder(name).eval()
     features = encoder(torch.rand(2, 3, 64, 96))
@@ -49,6 +52,36 @@ def test_resnet50_has_the_names_and_sizes_of_torchvision():
 def test_resnet18_has_the_size_of_torchvision():
     parameters = sum(p.numel() for p in build_encoder("resnet18").parameters())
     assert parameters == 11_689_512 - 512 * 1000 - 1000
+
+
+def test_mobile_has_the_size_of_the_trunk_of_facemesh():
+    """Counted from its layers: kernels, biases and a slope for each channel."""
+    widths = (16, 32, 64, 128, 128)
+    blocks = [(a, b) for a, b in pairwise(widths)]
+    blocks += [(w, w) for w in widths for _ in range(2)]
+    expected = 3 * 9 * 16 + 2 * 16 + sum(10 * a + (a + 2) * b for a, b in blocks)
+    assert sum(p.numel() for p in build_encoder("mobile").parameters()) == expected == 115_824
+
+
+def test_mobile_starts_as_its_shortcuts():
+    """Whatever the depth, a fresh network passes on maxima of the stem's maps."""
+    encoder, image = build_encoder("mobile"), torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        stem = encoder.activation(encoder.stem(F.pad(image, (0, 1, 0, 1))))
+        deepest = encoder(image).maps[-1]
+    assert torch.equal(deepest[:, :16].relu(), F.max_pool2d(stem, 16).relu())
+    assert not deepest[:, 16:].any()
+
+
+def test_mobile_pads_on_the_right_and_below():
+    """A strided convolution of TensorFlow puts its first window on the first pixels."""
+    encoder = build_encoder("mobile")
+    with torch.no_grad():
+        encoder.stem.weight.zero_()
+        encoder.stem.weight[0, :, 0, 0] = 1
+        image = torch.rand(1, 3, 64, 64)
+        stem = encoder.stem(F.pad(image, (0, 1, 0, 1)))
+    torch.testing.assert_close(stem[:, 0], image[:, :, ::2, ::2].sum(1))
 
 
 def test_unknown_names():

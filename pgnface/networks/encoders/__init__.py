@@ -6,12 +6,14 @@ from torch import nn
 
 from ..config import EncoderName
 from .features import Features
+from .mobile import MobileEncoder
 from .resnet import ResNet
 from .small import SmallEncoder
 from .weights import load_encoder_weights
 
 _BUILDERS = {
     "small": SmallEncoder,
+    "mobile": MobileEncoder,
     "resnet18": lambda: ResNet(18),
     "resnet50": lambda: ResNet(50),
 }
@@ -31,4 +33,11 @@ def build_encoder(name: EncoderName) -> nn.Module:
     return _BUILDERS[name]()
 
 
-__all__ = ["Features", "ResNet", "SmallEncoder", "build_encoder", "load_encoder_weights"]
+__all__ = [
+    "Features",
+    "MobileEncoder",
+    "ResNet",
+    "SmallEncoder",
+    "build_encoder",
+    "load_encoder_weights",
+]
