@@ -3,9 +3,9 @@
 
 The weights lie in the wheel of mediapipe 0.10.14 (Apache-2.0):
 
-    pip download --no-deps mediapipe==0.10.14 && unzip mediapipe-*.whl 'mediapipe/modules/face_landmark/*'
+    pip download --no-deps mediapipe==0.10.14 && unzip mediapipe-*.whl '*/face_landmark.tflite'
     pip install tflite
-    python tools/convert_facemesh.py mediapipe/modules/face_landmark/face_landmark.tflite facemesh.safetensors
+    python tools/convert_facemesh.py mediapipe/modules/face_landmark/face_landmark.tflite OUTPUT
 
 The file serves as ``encoder_weights`` of a training configuration.
 """

@@ -17,8 +17,8 @@ class NetworkConfig:
     """Architecture of a :class:`~pgnface.networks.PoseGuidanceNetwork`.
 
     Attributes:
-        encoder: "small" (1.7 million parameters, trains from nothing on CPUs), "mobile" (0.1 million,
-            the trunk of FaceMesh), "resnet18" or "resnet50" (He et al. 2016, torchvision's
+        encoder: "small" (1.7 million parameters, trains from nothing on CPUs), "mobile" (0.1
+            million, the trunk of FaceMesh), "resnet18" or "resnet50" (He et al. 2016, torchvision's
             parameter names).
         image_size: side of the square input in pixels, a multiple of 32.
         map_size: side of the UV position map, 8 times a power of two.
