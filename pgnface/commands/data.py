@@ -95,6 +95,9 @@ class Profile:
     """Folder for the turned photos, their .mat files and skipped.jsonl."""
     model: str = "default"
     """Face model that gives the surface: the built-in one or a file."""
+    split: Literal["all", "train", "validation"] = "all"
+    """Photos to turn, by blocks of 20 consecutive files. Train on what is written with split: all,
+    so that no face is among those that validate."""
     yaws: tuple[float, ...] = (15.0, 30.0, 45.0)
     """Degrees to turn each face by, further to the side it looks to."""
     largest: float = 85.0
@@ -115,6 +118,7 @@ class Profile:
         with progress_bar("turned", shown=not self.json) as update:
             counts = profile_folder(
                 *(self.root, self.output, model),
+                split=self.split,
                 yaws=self.yaws,
                 largest=self.largest,
                 quality=self.quality,

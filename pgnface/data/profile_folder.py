@@ -41,6 +41,7 @@ def profile_folder(
     output: str | Path,
     model: MorphableModel,
     *,
+    split: str = "all",
     yaws: Sequence[float] = (15.0, 30.0, 45.0),
     largest: float = 85.0,
     quality: int = 95,
@@ -58,6 +59,8 @@ def profile_folder(
         root: folder of photos with a .mat beside each.
         output: folder.
         model: any face model.
+        split: of the photos, see :func:`pgnface.data.aflw2000.list_samples`. What is turned of a
+            split belongs to it as a whole.
         yaws: degrees to turn by.
         largest: |yaw| in degrees beyond which no face is turned.
         quality: of the JPEG files.
@@ -77,7 +80,7 @@ def profile_folder(
     if not 0 < largest <= 90:
         raise UserError(f"largest must lie between 0 and 90 degrees, got {largest}")
     root, output = Path(root), Path(output)
-    photos = list_samples(root)
+    photos = list_samples(root, split)
     if output.resolve().is_relative_to(root.resolve()):
         raise UserError(
             f"output {output} lies in {root}: the next call would turn what this writes"

@@ -88,6 +88,13 @@ def test_the_same_call_continues(photos, tmp_path):
     assert second["written"] == 1 and second["kept"] == first["written"] - 1
 
 
+def test_the_faces_of_a_split_alone_are_turned(photos, tmp_path):
+    """Twenty photos train, so that these five do; none of them validates."""
+    assert turn(photos, tmp_path, split="train")["photos"] == 5
+    with pytest.raises(NothingFoundError):
+        turn(photos, tmp_path / "other", split="validation")
+
+
 def test_flat_landmarks_are_turned_at_the_model_s_depth(photos, tmp_path):
     path = photos / "AFW/face001.mat"
     content = loadmat(path)

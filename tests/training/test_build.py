@@ -1,5 +1,6 @@
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import pgnface
 from pgnface.data.config import SyntheticConfig
@@ -50,6 +51,17 @@ def test_initial_weights_are_taken_over(tmp_path, model):
     network = build_network(tiny_config(tmp_path, model=model, initial_weights=str(file), seed=5))
     for name, value in start.state_dict().items():
         assert torch.equal(network.state_dict()[name], value)
+
+
+def test_encoder_weights_are_taken_over(tmp_path, model):
+    start = tiny_network().encoder.state_dict()
+    file = tmp_path / "encoder.safetensors"
+    save_file({name: value + 1 for name, value in start.items()}, file)
+    network = build_network(tiny_config(tmp_path, model=model, encoder_weights=str(file)))
+    for name, value in start.items():
+        assert torch.equal(network.encoder.state_dict()[name], value + 1)
+    with pytest.raises(ValueError, match="initial_weights and encoder_weights exclude"):
+        tiny_config(tmp_path, encoder_weights=str(file), initial_weights="default")
 
 
 def test_no_data_is_an_error(tmp_path):
