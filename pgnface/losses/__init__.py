@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "equivariance_loss": ".consistency",
         "identity_consistency_loss": ".consistency",
         "landmark_agreement_loss": ".agreement",
+        "box_size": ".landmarks",
         "landmark_loss": ".landmarks",
         "map_agreement_loss": ".agreement",
         "match_illumination": ".multiframe",

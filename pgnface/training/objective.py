@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from pgnface.data.batch import FaceBatch, KnownLabels
+from pgnface.data.cropping import BOX_SCALE
 from pgnface.losses import (
+    box_size,
     coefficient_loss,
     coefficient_prior,
     equivariance_loss,
@@ -76,7 +78,8 @@ class Objective:
     """The weighted sum of losses over the batches of a step.
 
     Every term is a mean over the images that have its label, so a source of few labelled images
-    teaches as much by them as one of many. Lengths are relative to the side of the crop.
+    teaches as much by them as one of many. Lengths are relative to the side of the crop,
+    those of labelled landmarks to what it would be around a square box of their box's area.
 
     Args:
         network: whose predictions are judged; on its final device already.
@@ -138,6 +141,8 @@ class Objective:
         if not known.landmarks:
             return terms
         styled = labels.annotated[:, None, None]
+        # As large as the crop for a face seen from the front, and smaller for a profile.
+        face = BOX_SCALE * box_size(labels.landmarks, labels.landmark_weights, size / BOX_SCALE)
         for name, own, annotated in (
             ("landmarks", prediction.landmarks, prediction.annotated_landmarks),
             (
@@ -148,7 +153,7 @@ class Objective:
         ):
             if getattr(self.weights, name):
                 points = torch.where(styled, annotated, own)
-                terms[name] = landmark_loss(points, labels.landmarks, labels.landmark_weights, size)
+                terms[name] = landmark_loss(points, labels.landmarks, labels.landmark_weights, face)
         if self.weights.offset_prior and known.annotated:
             terms["offset_prior"] = offset_prior(self.network.landmark_offsets)
         return terms

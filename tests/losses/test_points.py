@@ -46,6 +46,18 @@ class TestLandmarks:
         assert losses.landmark_loss(away, a, weights, 100.0) < 1e-6
         assert losses.landmark_loss(a + torch.tensor([1.0, 0, 0]), a, weights, 100.0) > 1e-4
 
+    def test_faces_are_as_large_as_the_box_of_their_known_points(self):
+        corners = torch.tensor([[10.0, 20, 5], [30, 20, -5], [10, 70, 0], [500, 900, 0]])
+        weights = torch.ones(4, 3)
+        weights[3] = 0
+        full = torch.stack((corners, corners, corners, corners))
+        every = torch.stack((weights, weights, weights, weights))
+        every[1, 1:] = 0  # one point
+        every[2] = 0  # none
+        every[3, 2:] = 0  # two on a line
+        sizes = losses.box_size(full, every, 64.0)
+        torch.testing.assert_close(sizes, torch.tensor([1000.0**0.5, 64, 64, 64]))
+
     def test_unknown_coordinates_do_not_count(self):
         a, b = points(2), points(2)
         weights = torch.ones(2, 68, 3)
