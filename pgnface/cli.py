@@ -20,6 +20,7 @@ from pgnface._errors import NothingFoundError
 from pgnface.commands.data import Data
 from pgnface.commands.evaluate import Evaluate
 from pgnface.commands.experiment import Experiment
+from pgnface.commands.export import Export
 from pgnface.commands.model import Model
 from pgnface.training.config import TrainConfig
 
@@ -141,6 +142,7 @@ Command = (
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Reconstruct, subcommand("reconstruct")]
     | Annotated[Experiment, subcommand("experiment")]
+    | Annotated[Export, subcommand("export")]
     | Annotated[Model, subcommand("model")]
     | Annotated[Data, subcommand("data")]
     | Annotated[Bench, subcommand("bench")]

@@ -6,7 +6,7 @@ import pytest
 
 from pgnface import _lazy, cli
 
-VERBS = ["info", "demo", "evaluate", "reconstruct", "bench"]
+VERBS = ["info", "demo", "evaluate", "reconstruct", "export", "bench"]
 HEAVY = ("torch", "cv2", "scipy", "matplotlib", "trimesh", "accelerate")
 
 

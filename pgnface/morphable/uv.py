@@ -90,7 +90,7 @@ class UVAtlas(nn.Module):
         leading, (channels, height, width) = maps.shape[:-3], maps.shape[-3:]
         images = maps.reshape(-1, channels, height, width)
         points = torch.stack((uv[..., 0] * width, uv[..., 1] * height), -1).to(images.dtype)
-        values = ops.sample_colors(images, points.expand(len(images), -1, -1))
+        values = ops.sample_colors(images, points.expand(images.shape[0], -1, -1))
         return values.reshape(*leading, len(uv), channels)
 
 

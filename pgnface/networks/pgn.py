@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -160,8 +161,7 @@ class PoseGuidanceNetwork(nn.Module):
         code = self.code_head(self.encoder(image.contiguous(memory_format=torch.channels_last)))
         parameters = self.map_head(code)
         identity, expression = self.coefficient_head(code)
-        # Geometry keeps full precision: bfloat16 pixels would be off by half a pixel.
-        with torch.autocast(image.device.type, enabled=False):
+        with _full_precision(image.device.type):
             position_map, landmarks = self._positions(parameters)
             points = self.model.landmark_points(identity, expression)
             weights = (
@@ -237,3 +237,12 @@ class PoseGuidanceNetwork(nn.Module):
                 f"PoseGuidanceNetwork: image must have shape (N, 3, {size}, {size}), "
                 f"got {tuple(image.shape)}"
             )
+
+
+def _full_precision(device: str) -> AbstractContextManager:
+    """What geometry runs in: bfloat16 pixels would be off by half a pixel.
+
+    Nothing where no autocast is on, which exporters could not follow.
+    """
+    on = torch.is_autocast_enabled(device)
+    return torch.autocast(device, enabled=False) if on else nullcontext()

@@ -1,0 +1,86 @@
+"""``pgnface export``: networks as files for other runtimes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+from tyro.conf import Positional, subcommand
+
+if TYPE_CHECKING:
+    from pgnface.export import NamedOutputs
+
+_Output = Annotated[Path, tyro.conf.arg(aliases=("-o",))]
+
+
+@dataclass
+class Onnx:
+    """Write a network as an ONNX file and compare the two in ONNX Runtime."""
+
+    photos: Positional[tuple[Path, ...]] = ()
+    """Photos whose faces the file is compared on, beside noise."""
+    checkpoint: str = "default"
+    """Checkpoint to export; default: the shipped weights."""
+    output: _Output = Path("face.onnx")
+    """The .onnx file to write."""
+    vertices: bool = True
+    """Without: leave the face's vertices and triangles out, most of the file."""
+    position_map: bool = False
+    """Put the UV position map among the outputs."""
+
+    def run(self) -> None:
+        from pgnface.export import compare_onnx, save_onnx
+
+        module = _prepare(self, ".onnx")
+        save_onnx(module, self.output)
+        compare_onnx(module, self.output, self.photos)
+
+
+@dataclass
+class Torch:
+    """Write a network as a torch.export program, which torch runs without pgnface."""
+
+    checkpoint: str = "default"
+    """Checkpoint to export; default: the shipped weights."""
+    output: _Output = Path("face.pt2")
+    """The .pt2 file to write."""
+    vertices: bool = True
+    """Without: leave the face's vertices and triangles out, most of the file."""
+    position_map: bool = False
+    """Put the UV position map among the outputs."""
+
+    def run(self) -> None:
+        from pgnface.export import save_program
+
+        save_program(_prepare(self, ".pt2"), self.output)
+
+
+@dataclass
+class Export:
+    """Write a network, with its face model and the solved pose, for other runtimes."""
+
+    format: Annotated[Onnx, subcommand("onnx")] | Annotated[Torch, subcommand("torch-export")]
+
+    def run(self) -> None:
+        self.format.run()
+        print(f"{self.format.output}: {self.format.output.stat().st_size / 1e6:.1f} MB")
+
+
+def _prepare(options: Onnx | Torch, suffix: str) -> NamedOutputs:
+    """The network of the options, once the output is known to be writable."""
+    from pgnface._errors import UserError
+    from pgnface._output import prepare_folder
+    from pgnface.export import NamedOutputs
+    from pgnface.training import load_network
+
+    if options.output.suffix != suffix:
+        raise UserError(f"output: expected a name that ends in {suffix}, got {options.output}")
+    prepare_folder(options.output.parent)
+    network = load_network(options.checkpoint)
+    model = network.model
+    print(
+        f"the file holds a copy of the face model {model.name!r}: {model.license or 'no licence'}"
+    )
+    return NamedOutputs(network, vertices=options.vertices, position_map=options.position_map)
