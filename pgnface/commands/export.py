@@ -58,10 +58,39 @@ class Torch:
 
 
 @dataclass
-class Export:
-    """Write a network, with its face model and the solved pose, for other runtimes."""
+class Weights:
+    """Write the weights of a network alone, in half precision: what is passed on."""
 
-    format: Annotated[Onnx, subcommand("onnx")] | Annotated[Torch, subcommand("torch-export")]
+    checkpoint: str = "default"
+    """Checkpoint to export; default: the shipped weights."""
+    output: _Output = Path("face.safetensors")
+    """The .safetensors file to write."""
+    half: bool = True
+    """Without: single precision, twice the size."""
+
+    def run(self) -> None:
+        from pgnface.training.checkpoint import load_network, read_header, save_weights
+
+        _prepare_output(self.output, ".safetensors")
+        header = read_header(self.checkpoint)
+        save_weights(
+            load_network(self.checkpoint),
+            self.output,
+            model_name=header["model"],
+            half=self.half,
+            training=header["training"],
+        )
+
+
+@dataclass
+class Export:
+    """Write a network for other runtimes, with face model and solved pose, or its weights alone."""
+
+    format: (
+        Annotated[Onnx, subcommand("onnx")]
+        | Annotated[Torch, subcommand("torch-export")]
+        | Annotated[Weights, subcommand("weights")]
+    )
 
     def run(self) -> None:
         self.format.run()
@@ -70,17 +99,22 @@ class Export:
 
 def _prepare(options: Onnx | Torch, suffix: str) -> NamedOutputs:
     """The network of the options, once the output is known to be writable."""
-    from pgnface._errors import UserError
-    from pgnface._output import prepare_folder
     from pgnface.export import NamedOutputs
     from pgnface.training import load_network
 
-    if options.output.suffix != suffix:
-        raise UserError(f"output: expected a name that ends in {suffix}, got {options.output}")
-    prepare_folder(options.output.parent)
+    _prepare_output(options.output, suffix)
     network = load_network(options.checkpoint)
     model = network.model
     print(
         f"the file holds a copy of the face model {model.name!r}: {model.license or 'no licence'}"
     )
     return NamedOutputs(network, vertices=options.vertices, position_map=options.position_map)
+
+
+def _prepare_output(output: Path, suffix: str) -> None:
+    from pgnface._errors import UserError
+    from pgnface._output import prepare_folder
+
+    if output.suffix != suffix:
+        raise UserError(f"output: expected a name that ends in {suffix}, got {output}")
+    prepare_folder(output.parent)
