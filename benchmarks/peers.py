@@ -1,7 +1,7 @@
 """Other people's implementations of the same computation, measured where they are installed.
 
-``pip install ".[bench]"`` brings RoMa. pytorch3d is used where it can be imported, nvdiffrast
-(on PyPI as ``diffrp-nvdiffrast``) on CUDA.
+``pip install ".[bench]"`` brings RoMa and ONNX Runtime. pytorch3d is used where it can be imported,
+nvdiffrast (on PyPI as ``diffrp-nvdiffrast``) on CUDA.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
@@ -17,12 +18,19 @@ from torch import Tensor
 
 from pgnface.bench.case import Case
 
+_CLEANED_UP = TemporaryDirectory(prefix="pgnface-benchmarks-")
+_FOLDER = Path(_CLEANED_UP.name)  # of exported networks
 KIT = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def versions() -> dict[str, str]:
     """Of the peers that are installed."""
-    packages = {"roma": "roma", "pytorch3d": "pytorch3d", "nvdiffrast": "diffrp-nvdiffrast"}
+    packages = {
+        "roma": "roma",
+        "pytorch3d": "pytorch3d",
+        "nvdiffrast": "diffrp-nvdiffrast",
+        "onnxruntime": "onnxruntime",
+    }
     found = {}
     for name, package in packages.items():
         with suppress(metadata.PackageNotFoundError):
@@ -32,7 +40,13 @@ def versions() -> dict[str, str]:
 
 def find(name: str, case: Case) -> Callable:
     """A peer's function with the inputs and outputs of the case; skips the test without it."""
-    return {"roma": _roma, "pytorch3d": _pytorch3d, "nvdiffrast": _nvdiffrast}[name](case)
+    makers = {
+        "roma": _roma,
+        "pytorch3d": _pytorch3d,
+        "nvdiffrast": _nvdiffrast,
+        "onnxruntime": _onnxruntime,
+    }
+    return makers[name](case)
 
 
 def _import(name: str, how: str = ""):
@@ -98,3 +112,19 @@ def _nvdiffrast(case: Case) -> Callable:
         return image
 
     return render
+
+
+def _onnxruntime(case: Case) -> Callable:
+    """The same network, exported; on the CPU, with as many threads as torch."""
+    if case.inputs[0].is_cuda:
+        pytest.skip("ONNX Runtime is measured on the CPU")
+    for package in ("onnxscript", "onnxruntime"):
+        _import(package, "pip install .[bench]")
+    from pgnface.export import FaceSession, NamedOutputs, save_onnx
+
+    network = case.run.network
+    path = _FOLDER / f"{network.config.encoder}-{network.config.image_size}.onnx"
+    if not path.exists():  # the weights are the same in every test
+        save_onnx(NamedOutputs(network), path)
+    session = FaceSession(path, torch.get_num_threads())
+    return lambda images: torch.from_numpy(session.predict(images.numpy())["vertices"])

@@ -66,6 +66,7 @@ def heading(result: dict) -> list[str]:
         "roma",
         "pytorch3d",
         "nvdiffrast",
+        "onnxruntime",
         "cuda_driver",
         "python",
         "platform",

@@ -1,10 +1,13 @@
-"""From face crops to posed vertices."""
+"""From face crops to landmarks, pose and posed vertices."""
 
 import pytest
 
 from pgnface.bench import steps
 
+from .axes import IMPLEMENTATIONS
 
-@pytest.mark.parametrize("encoder, pixels", [("small", 128), ("resnet50", 224)])
-def test_inference(compare, place, batch, encoder, pixels):
-    compare(steps.inference(encoder, batch, pixels, device=place.device))
+
+@IMPLEMENTATIONS("onnxruntime")
+@pytest.mark.parametrize("encoder, pixels", [("small", 128), ("mobile", 192), ("resnet50", 224)])
+def test_inference(compare, place, batch, encoder, pixels, implementation):
+    compare(steps.inference(encoder, batch, pixels, device=place.device), implementation)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -173,11 +173,21 @@ def inference(
 ) -> Case:
     """From face crops to posed vertices, without gradients. Its floor is not counted."""
     network = _network(encoder, size, model, device).eval()
+    return Case("inference", Inference(network), (_smooth_images(batch, size, device),), Floor())
 
-    def run(images: Tensor) -> Tensor:
-        return network.vertices(network(images))
 
-    return Case("inference", run, (_smooth_images(batch, size, device),), Floor())
+@dataclass(frozen=True)
+class Inference:
+    """From face crops ``(N, 3, S, S)`` to posed vertices, and all that is found on the way.
+
+    Attributes:
+        network: in evaluation mode.
+    """
+
+    network: PoseGuidanceNetwork
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return self.network.vertices(self.network(images))
 
 
 class _Constant(nn.Module):

@@ -123,6 +123,9 @@ class PoseGuidanceNetwork(nn.Module):
             if solved and config.landmark_confidence
             else None
         )
+        # As the images are: else convolutions of small batches copy their weights at every call.
+        for part in (self.encoder, self.code_head, self.map_head):
+            part.to(memory_format=torch.channels_last)
         self.landmark_offsets = nn.Parameter(torch.zeros(len(model.landmarks), 3))
         self.register_buffer("pose_offset", torch.eye(3))
         self._register_mean_face()

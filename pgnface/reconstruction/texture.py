@@ -6,6 +6,8 @@ is seen, and continued smoothly where neither is.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -34,7 +36,7 @@ def vertex_colors(photo: Tensor, vertices: Tensor, model: MorphableModel) -> tup
     """
     colors = ops.sample_colors(photo[None], vertices[None])[0]
     weights = _visibility(vertices, model, photo.shape[1:])
-    mirror = _mirrored_vertices(model.mean)
+    mirror = _mirrored_vertices(model)
     mirror_weights = (1 - weights) * weights[mirror]
     total = weights + mirror_weights
     mixed = weights[:, None] * colors + mirror_weights[:, None] * colors[mirror]
@@ -52,7 +54,7 @@ def photo_texture(
         photo, vertices, model: as for :func:`vertex_colors`.
         size: pixels a side.
     """
-    atlas = UVAtlas(model, size)
+    atlas = _atlas(model, size)
     colors, weights = vertex_colors(photo, vertices, model)
     baked = atlas.bake(torch.cat((colors, weights[:, None], vertices), -1))
     fill, weight, points = baked[:3], baked[3], baked[4:]
@@ -72,21 +74,27 @@ def _visibility(vertices: Tensor, model: MorphableModel, photo_size: torch.Size)
     depth = ops.rasterize(local[None], model.triangles, height, width).depth
     seen = ops.vertex_visibility(local[None], model.triangles, depth)[0]
     # z points into the scene: what faces the viewer has a normal of negative z.
-    adjacency = ops.build_adjacency(model.triangles, model.vertex_count)
-    facing = -ops.vertex_normals(vertices[None], adjacency)[0, :, 2]
+    facing = -ops.vertex_normals(vertices[None], model.adjacency)[0, :, 2]
     slope = ((facing - _GRAZING[0]) / (_GRAZING[1] - _GRAZING[0])).clamp(0, 1)
     limits = vertices.new_tensor(photo_size[::-1])
     inside = ((vertices[:, :2] >= 0) & (vertices[:, :2] <= limits)).all(-1)
     return slope * slope * (3 - 2 * slope) * seen * inside
 
 
-def _mirrored_vertices(mean: Tensor) -> Tensor:
+# What depends on the face model alone is kept for the next photo.
+@lru_cache(maxsize=1)
+def _atlas(model: MorphableModel, size: int) -> UVAtlas:
+    return UVAtlas(model, size)
+
+
+@lru_cache(maxsize=1)
+def _mirrored_vertices(model: MorphableModel) -> Tensor:
     """For each vertex ``(V,)`` the one nearest to its mirror image."""
     from scipy.spatial import cKDTree
 
-    points = mean.detach().cpu().double().numpy()
+    points = model.mean.detach().cpu().double().numpy()
     _, index = cKDTree(points).query(points * (-1, 1, 1))
-    return torch.from_numpy(index).to(mean.device)
+    return torch.from_numpy(index).to(model.mean.device)
 
 
 def _continue_smoothly(values: Tensor, known: Tensor, triangles: Tensor) -> Tensor:
