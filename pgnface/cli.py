@@ -79,8 +79,8 @@ class Reconstruct:
     """Folder for the results."""
     checkpoint: str = "default"
     """Checkpoint to use; default: the shipped weights."""
-    detector: Literal["auto", "haar", "face-alignment", "none"] = "auto"
-    """Face detector; auto: face-alignment where it and its weights are installed, else Haar."""
+    detector: Literal["auto", "blazeface", "haar", "face-alignment", "none"] = "auto"
+    """Face detector; auto: the built-in blazeface; none: the whole photo is the face."""
     box: tuple[float, float, float, float] | None = None
     """Box x0 y0 x1 y1 of the face in pixels, in place of a detector. Give it after the photos."""
     formats: tuple[Literal["glb", "obj", "ply"], ...] = ("glb", "obj", "ply")

@@ -23,6 +23,7 @@ class Prepare:
     track (VoxCeleb's id/video/clip, YouTube Faces' name/number)."""
     detector: Literal[
         "auto",
+        "blazeface",
         "haar",
         "face-alignment",
         "face-alignment:blazeface",
@@ -34,14 +35,14 @@ class Prepare:
         "labels",
         "none",
     ] = "auto"
-    """auto: face-alignment where it and its weights are installed, else Haar; labels: the landmarks
-    in a .mat, .pts or .t7 file beside each photo; none: the photos are face crops already."""
+    """auto: the built-in blazeface; labels: the landmarks in a .mat, .pts or
+    .t7 file beside each photo; none: the photos are face crops already."""
     weights: Path | None = None
-    """File of the detector's weights; default: those that its package keeps."""
+    """File of the detector's weights; default: those that it comes with."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where face-alignment runs."""
+    """Where blazeface and face-alignment run."""
     batch: int = 16
-    """Images that face-alignment looks at together."""
+    """Images that blazeface or face-alignment looks at together."""
     workers: int = 1
     """Processes. The shards do not depend on it."""
     size: int = 256

@@ -26,14 +26,19 @@ class Aflw2000:
     """Edges of the bins of |yaw| in degrees."""
     annotations: Path | None = None
     """File .npz with other 2D points to measure against: names (N,), reannotated68 (N, 2, 68)."""
-    boxes: Literal["landmarks", "detector"] = "landmarks"
-    """Faces are cropped by the true landmarks' boxes or by a face detector."""
+    boxes: Literal["landmarks", "detector", "jittered"] = "landmarks"
+    """Faces are cropped by the true landmarks' boxes, by the built-in detector (a face that it
+    misses counts, in the photo's central square), or by true boxes off by up to 10 % in place and
+    size."""
+    passes: int | None = None
+    """Times that the network sees a face, each but the first in a crop around the landmarks found
+    before; default: 1 with true boxes, else 2."""
     batch_size: int = 32
     """Faces in one run of the network."""
     balanced: int = 0
     """Add tables of a subset with so many faces in each bin; 232 is common."""
     seed: int = 0
-    """Of that subset."""
+    """Of that subset and of the jitter."""
     dense_model: Path | None = None
     """Model_Shape.mat of 3DDFA (Model_Exp.mat beside it), or a folder of its .npy files: adds the
     errors of all vertices, for a network of that face model."""
@@ -53,6 +58,7 @@ class Aflw2000:
             bins=self.bins,
             annotations=self.annotations,
             boxes=self.boxes,
+            passes=self.passes,
             batch_size=self.batch_size,
             balanced=self.balanced,
             seed=self.seed,

@@ -104,7 +104,7 @@ class FolderConfig:
     kind: ClassVar[str] = "folder"
     root: str
     """Folder, searched recursively."""
-    detector: Literal["none", "auto", "haar", "face-alignment", "dlib"] = "none"
+    detector: Literal["none", "auto", "blazeface", "haar", "face-alignment", "dlib"] = "none"
     """How the face is found; "none" takes the photos for face crops already."""
     frames: int = 2
     """Crops of each photo."""
@@ -141,7 +141,7 @@ class VideoConfig:
     """The file."""
     frames: int = 2
     """Frames of each batch entry."""
-    detector: Literal["auto", "haar", "face-alignment", "dlib"] = "auto"
+    detector: Literal["auto", "blazeface", "haar", "face-alignment", "dlib"] = "auto"
     """How the face is found."""
     seed: int = 0
     """Of the choice of frames and the augmentation."""

@@ -22,8 +22,9 @@ from .cropping import SquareBox
 Detector = Callable[[NDArray[np.uint8]], list[SquareBox]]
 
 METHODS = (
-    *("auto", "haar", "face-alignment", "face-alignment:blazeface", "face-alignment:retinaface"),
-    *("face-alignment:scrfd", "face-alignment:yunet", "mediapipe", "dlib"),
+    *("auto", "blazeface", "haar", "face-alignment", "face-alignment:blazeface"),
+    *("face-alignment:retinaface", "face-alignment:scrfd", "face-alignment:yunet"),
+    *("mediapipe", "dlib"),
 )
 
 
@@ -33,22 +34,25 @@ def build_detector(
     """A detector by name.
 
     Args:
-        method: ``"haar"``, OpenCV's cascades, which need nothing else; ``"face-alignment"``, the
-            S3FD network of the package of that name (``pip install pgnface[detect]``), far better
-            at profiles and in crowds, or after a colon another of its detectors; ``"mediapipe"``
-            and ``"dlib"``, where those packages are installed; ``"auto"``, face-alignment where it
-            is installed and its weights are at hand, else Haar.
-        weights: file of the network's weights, in place of the one that face-alignment keeps;
-            MediaPipe needs its .tflite file.
+        method: ``"blazeface"``, the built-in network; ``"haar"``, OpenCV's cascades;
+            ``"face-alignment"``, the S3FD network of the package of that name (``pip install
+            pgnface[detect]``), or after a colon another of its detectors; ``"mediapipe"`` and
+            ``"dlib"``, where those packages are installed; ``"auto"``, the built-in one.
+        weights: file of the network's weights, in place of the built-in ones or the one that
+            face-alignment keeps; MediaPipe needs its .tflite file.
         device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for the GPU where it can be used, of
-            face-alignment's networks.
+            the built-in network and face-alignment's.
 
     Raises:
         UserError: for an unknown method, or one whose package or weights are missing.
     """
     from . import optional_detectors as optional
 
-    method = resolve_method(method, weights)
+    method = resolve_method(method)
+    if method == "blazeface":
+        from .blazeface import BlazeFaceDetector
+
+        return BlazeFaceDetector(weights, device)
     if method == "haar":
         return HaarDetector()
     if method == "mediapipe":
@@ -59,19 +63,15 @@ def build_detector(
     return optional.FaceAlignmentDetector(weights, device, network)
 
 
-def resolve_method(method: str, weights: str | Path | None = None) -> str:
-    """What ``"auto"`` stands for on this machine; other methods as they are.
+def resolve_method(method: str) -> str:
+    """What ``"auto"`` stands for; other methods as they are.
 
     Raises:
         UserError: for an unknown method.
     """
     if method not in METHODS:
         raise UserError(f"detector must be one of {', '.join(METHODS)}, got {method!r}")
-    if method != "auto":
-        return method
-    from .optional_detectors import face_alignment_is_ready
-
-    return "face-alignment" if face_alignment_is_ready(weights) else "haar"
+    return "blazeface" if method == "auto" else method
 
 
 def detect_many(detect: Detector, images: Sequence[NDArray[np.uint8]]) -> list[list[SquareBox]]:

@@ -62,7 +62,8 @@ class FaceAlignmentDetector:
         except Exception as error:  # its download fails in many ways
             raise UserError(
                 f"the weights of face-alignment cannot be loaded ({error}); name their file, put "
-                f"it into {_torch_cache()} (s3fd-619a316812.pth for S3FD), or use the detector haar"
+                f"it into {_torch_cache()} (s3fd-619a316812.pth for S3FD), or use the detector "
+                "blazeface"
             ) from error
 
     def __call__(self, image: NDArray[np.uint8]) -> list[SquareBox]:
@@ -228,10 +229,3 @@ def _is_installed(package: str) -> bool:
         return find_spec(package) is not None
     except ValueError:
         return False
-
-
-def face_alignment_is_ready(weights: str | Path | None) -> bool:
-    """Whether the package is installed and S3FD's weights need no download."""
-    if not _is_installed("face_alignment"):
-        return False
-    return weights is not None or any(_torch_cache().glob("s3fd*.pth"))

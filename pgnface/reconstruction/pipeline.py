@@ -40,8 +40,8 @@ def reconstruct(
     Args:
         photo: a file, or ``(H, W, 3)`` uint8 RGB.
         checkpoint: weights to load, or a network (load it once for many photos).
-        detector: ``"auto"``, ``"haar"``, ``"face-alignment"``; ``"none"`` takes the whole photo for
-            the face.
+        detector: of :func:`pgnface.data.detectors.build_detector`; ``"none"`` takes the whole
+            photo for the face.
         box: edges (x0, y0, x1, y1) of the face in pixels, in place of a detector.
 
     Raises:

@@ -6,7 +6,7 @@ import pytest
 from skimage.data import astronaut
 
 from pgnface._errors import UserError
-from pgnface.data import optional_detectors
+from pgnface.data.blazeface import BlazeFaceDetector
 from pgnface.data.cropping import SquareBox
 from pgnface.data.detectors import (
     HaarDetector,
@@ -59,10 +59,11 @@ def test_finds_nothing_where_nothing_is(haar, shape):
 
 def test_names(monkeypatch):
     monkeypatch.setitem(sys.modules, "face_alignment", None)
-    monkeypatch.setattr(optional_detectors, "face_alignment_is_ready", lambda weights: False)
-    assert isinstance(build_detector(), HaarDetector)
+    assert isinstance(build_detector(), BlazeFaceDetector)
     assert isinstance(build_detector("haar"), HaarDetector)
-    with pytest.raises(UserError, match=r"one of auto, haar, face-alignment, .*, got 'eyes'"):
+    with pytest.raises(
+        UserError, match=r"one of auto, blazeface, haar, face-alignment, .*, got 'eyes'"
+    ):
         build_detector("eyes")
     with pytest.raises(UserError, match=r"not installed: pip install 'pgnface\[detect\]'"):
         build_detector("face-alignment")

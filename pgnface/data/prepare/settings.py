@@ -69,8 +69,8 @@ class PrepareSettings:
             raise UserError(f"no such file of detector weights: {self.weights}")
 
     def resolved(self) -> PrepareSettings:
-        """These settings with what ``"auto"`` stands for on this machine: a preparation that goes
-        on later must not change its detector.
+        """These settings with what ``"auto"`` stands for here: a preparation that goes on later
+        must not change its detector or device.
 
         Raises:
             UserError: for an unknown detector.
@@ -84,4 +84,4 @@ class PrepareSettings:
             import torch
 
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        return replace(self, detector=resolve_method(self.detector, self.weights), device=device)
+        return replace(self, detector=resolve_method(self.detector), device=device)

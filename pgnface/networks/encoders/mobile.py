@@ -5,38 +5,11 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..blocks import BlazeBlock
 from .features import Features
 
 _WIDTHS = (16, 32, 64, 128, 128)
 _REPEATS = 2
-
-
-class _Block(nn.Module):
-    """A depthwise 3x3 and a pointwise convolution around a shortcut without weights.
-
-    The shortcut of a strided block is the maximum of 2 x 2 cells, and zeros fill the channels that
-    it lacks. A strided convolution is padded on the right and below alone, as TensorFlow does for
-    even sizes: only so do weights from there see the pixels that they were trained on.
-    """
-
-    def __init__(self, channels_in: int, channels: int, stride: int):
-        super().__init__()
-        self.stride = stride
-        self.depthwise = nn.Conv2d(
-            *(channels_in, channels_in, 3, stride, stride % 2), groups=channels_in
-        )
-        self.pointwise = nn.Conv2d(channels_in, channels, 1)
-        self.activation = nn.PReLU(channels)
-        self.added_channels = channels - channels_in
-
-    def forward(self, x: Tensor) -> Tensor:
-        shortcut = x
-        if self.stride > 1:
-            shortcut = F.max_pool2d(x, self.stride)
-            x = F.pad(x, (0, 1, 0, 1))
-        if self.added_channels:
-            shortcut = F.pad(shortcut, (0, 0, 0, 0, 0, self.added_channels))
-        return self.activation(self.pointwise(self.depthwise(x)) + shortcut)
 
 
 class MobileEncoder(nn.Module):
@@ -58,8 +31,8 @@ class MobileEncoder(nn.Module):
         self.stages = nn.ModuleList()
         channels_in = _WIDTHS[0]
         for index, width in enumerate(_WIDTHS):
-            blocks = [_Block(channels_in, width, 2)] if index else []
-            blocks += [_Block(width, width, 1) for _ in range(_REPEATS)]
+            blocks = [BlazeBlock(channels_in, width, 2)] if index else []
+            blocks += [BlazeBlock(width, width, 1) for _ in range(_REPEATS)]
             self.stages.append(nn.Sequential(*blocks))
             channels_in = width
         for name, module in self.named_modules():

@@ -8,8 +8,10 @@ from scipy.io import loadmat, savemat
 
 from pgnface._errors import UserError
 from pgnface.data.annotation import read_annotation
+from pgnface.data.cropping import SquareBox
 from pgnface.evaluation.metrics import sparse_nme
-from pgnface.evaluation.protocols.aflw2000 import evaluate_aflw2000, read_dense_basis
+from pgnface.evaluation.protocols.aflw2000 import boxes, evaluate_aflw2000, read_dense_basis
+from pgnface.evaluation.protocols.aflw2000.boxes import BoxRule
 from pgnface.evaluation.protocols.mean_shape import normalise_to_box, place_in_box
 from pgnface.geometry import Pose, rotation_from_angles
 
@@ -79,9 +81,38 @@ def test_no_usable_sample(root, tiny_network, tmp_path):
         evaluate_aflw2000(tmp_path / "missing", tiny_network)
 
 
-def test_faces_that_the_detector_misses_are_left_out(root, tiny_network):
-    with pytest.raises(UserError, match="the detector does not find this face"):
-        evaluate_aflw2000(root, tiny_network, boxes="detector")
+def test_faces_that_the_detector_misses_count(root, tiny_network):
+    report = evaluate_aflw2000(root, tiny_network, boxes="detector")
+    assert report.facts["images"] == 5 and report.facts["missed"] == 5
+    assert report.facts["passes"] == 2 and not report.skipped
+
+
+def test_boxes():
+    image, true = np.zeros((60, 80, 3), np.uint8), SquareBox(30, 20, 10)
+    assert BoxRule("landmarks")(image, true) == true
+    jittered = np.array([BoxRule("jittered", seed)(image, true) for seed in range(200)])
+    assert BoxRule("jittered", 7)(image, true) == SquareBox(*jittered[7])
+    changes = (jittered - true) / 10
+    np.testing.assert_allclose(changes.min(0), -0.1, atol=0.005)
+    np.testing.assert_allclose(changes.max(0), 0.1, atol=0.005)
+    rule = BoxRule("detector")
+    assert rule(image, true) == SquareBox(40, 30, 80) and rule.missed == 1
+
+
+def test_the_nearest_detection_is_the_face(monkeypatch):
+    near, far = SquareBox(33, 20, 12), SquareBox(60, 20, 30)
+    monkeypatch.setattr(boxes, "build_detector", lambda _: lambda image: [far, near])
+    rule = BoxRule("detector")
+    image = np.zeros((60, 80, 3), np.uint8)
+    assert rule(image, SquareBox(30, 20, 10)) == near and rule.missed == 0
+    assert rule(image, SquareBox(45, 50, 10)) == SquareBox(40, 30, 80) and rule.missed == 1
+
+
+def test_more_passes(root, tiny_network):
+    once = evaluate_aflw2000(root, tiny_network)
+    again = evaluate_aflw2000(root, tiny_network, passes=2)
+    assert (once.facts["passes"], again.facts["passes"]) == (1, 2)
+    assert once.nme["2d"]["position_map"].mean != again.nme["2d"]["position_map"].mean
 
 
 def test_bad_arguments(root, tiny_network, tmp_path):

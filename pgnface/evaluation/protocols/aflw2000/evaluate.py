@@ -2,8 +2,8 @@
 
 Landmark errors are means over the 68 points, divided by sqrt(w h) of the true landmarks' tight box,
 in bins of the annotation's |yaw|; pose errors leave out samples with an annotated angle beyond 99
-degrees. A face is cropped by its true landmark box, as in the published numbers, or where a
-detector finds it.
+degrees. A face is cropped by its true landmark box, as in the published numbers, by one that is
+jittered, or where a detector finds it.
 
 Bins: of all faces (1312, 383 and 305 in the whole data set), as in 3DDFA's evaluation code; or of a
 balanced subset with as many faces in each bin, drawn with a seed (PRNet and others draw 696 faces,
@@ -41,6 +41,7 @@ from ...metrics import (
 from ...plots import Tile, contact_sheet, plot_cumulative_error
 from ...report import Report, describe
 from ..mean_shape import normalise_to_box, place_in_box
+from .boxes import BoxRule
 from .dense import read_dense_basis
 from .predict import Results, predict_samples
 from .reannotations import read_reannotations
@@ -56,6 +57,7 @@ def evaluate_aflw2000(
     bins: Sequence[float] = (0, 30, 60, 90),
     annotations: str | Path | None = None,
     boxes: str = "landmarks",
+    passes: int | None = None,
     batch_size: int = 32,
     balanced: int = 0,
     seed: int = 0,
@@ -75,10 +77,14 @@ def evaluate_aflw2000(
         bins: edges of the bins of |yaw| in degrees.
         annotations: .npz with further 2D points to compare with: ``names (N,)`` and
             ``reannotated68 (N, 2, 68)`` in pixels whose centres are integers.
-        boxes: ``"landmarks"`` or ``"detector"``.
+        boxes: ``"landmarks"``, ``"detector"`` or ``"jittered"`` (:class:`.boxes.BoxRule`). A face
+            that the detector misses counts, with the photo's central square for its box.
+        passes: times that the network sees a face, after the first in a crop around the landmarks
+            of the time before; by default one in the true box and two in others, as
+            :func:`pgnface.reconstruct` does.
         batch_size: faces in one run of the network.
         balanced: adds tables of a subset with so many faces in each bin; none for 0.
-        seed: of that subset.
+        seed: of that subset and of the jitter.
         dense_model: files of the annotation's face model
             (:func:`.dense.read_dense_basis`); adds dense errors.
         output: folder for metrics.json, cumulative_error.png and faces.png.
@@ -99,7 +105,10 @@ def evaluate_aflw2000(
         if not path.with_suffix(".mat").exists()
     }
     basis = read_dense_basis(dense_model) if dense_model is not None else None
-    results = predict_samples(network, paths, boxes, batch_size, skipped, basis)
+    rule = BoxRule(boxes, seed)
+    if passes is None:
+        passes = 1 if boxes == "landmarks" else 2
+    results = predict_samples(network, paths, rule, batch_size, skipped, basis, passes)
     if not results.paths:
         reason = next(iter(skipped.values()), "there are no images with a .mat beside them")
         raise UserError(
@@ -139,6 +148,8 @@ def evaluate_aflw2000(
             "root": str(root),
             "split": split,
             "boxes": boxes,
+            "passes": passes,
+            **({"missed": rule.missed} if boxes == "detector" else {}),
             "images": len(results.paths),
             "left_out": len(skipped),
         },

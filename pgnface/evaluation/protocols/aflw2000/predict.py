@@ -14,12 +14,12 @@ from torch import Tensor
 from pgnface._errors import UserError
 from pgnface.data.annotation import Annotation, read_annotation
 from pgnface.data.cropping import SquareBox, square_box
-from pgnface.data.detectors import build_detector
 from pgnface.data.images import read_image
 from pgnface.evaluation.metrics import dense_nme
 from pgnface.networks import PoseGuidanceNetwork, Prediction
 from pgnface.networks.inference import predict_faces, to_cpu
 
+from .boxes import BoxRule
 from .dense import DenseBasis
 
 
@@ -53,10 +53,11 @@ class Results:
 def predict_samples(
     network: PoseGuidanceNetwork,
     paths: Sequence[Path],
-    boxes: str,
+    boxes: BoxRule,
     batch_size: int,
     skipped: dict[str, str],
     basis: DenseBasis | None = None,
+    passes: int = 1,
 ) -> Results:
     """Predict every sample; those that cannot be used go to ``skipped`` with the reason."""
     if batch_size < 1:
@@ -75,7 +76,7 @@ def predict_samples(
             network,
             [sample.image for sample in samples],
             [sample.box for sample in samples],
-            passes=1 if boxes == "landmarks" else 2,
+            passes=passes,
         )
         if basis is not None:
             dense.append(_dense_errors(network, prediction, samples))
@@ -102,22 +103,15 @@ def predict_samples(
 
 
 def _readable(
-    paths: Sequence[Path], boxes: str, skipped: dict[str, str], basis: DenseBasis | None
+    paths: Sequence[Path], boxes: BoxRule, skipped: dict[str, str], basis: DenseBasis | None
 ) -> Iterator[Sample]:
     """Samples that can be used; the others go to ``skipped`` with the reason."""
-    detect = None
-    if boxes == "detector":
-        detect = build_detector("auto")
-    elif boxes != "landmarks":
-        raise UserError(f"boxes must be 'landmarks' or 'detector', got {boxes!r}")
     for path in paths:
         try:
             annotation = read_annotation(path.with_suffix(".mat"))
             image = read_image(path)
             vertices = basis.vertices(annotation, len(image)) if basis is not None else None
-            box = square_box(annotation.landmarks)
-            if detect is not None:
-                box = _nearest(detect(image), box)
+            box = boxes(image, square_box(annotation.landmarks))
         except (ValueError, OSError) as error:
             skipped[path.name] = str(error)
             continue
@@ -139,14 +133,6 @@ def _dense_errors(
         errors[f"2d_dense_{variant}"] = dense_nme(found[..., :2], true[..., :2], variant, landmarks)
         errors[f"3d_dense_{variant}"] = dense_nme(found, true, variant, landmarks)
     return errors
-
-
-def _nearest(found: Sequence[SquareBox], true: SquareBox) -> SquareBox:
-    """The detection that belongs to the annotated face."""
-    near = [box for box in found if max(abs(box.x - true.x), abs(box.y - true.y)) < true.side / 2]
-    if not near:
-        raise ValueError("the detector does not find this face")
-    return min(near, key=lambda box: (box.x - true.x) ** 2 + (box.y - true.y) ** 2)
 
 
 def _batches(samples: Iterator[Sample], size: int) -> Iterator[list[Sample]]:

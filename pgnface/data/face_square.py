@@ -1,0 +1,61 @@
+"""From BlazeFace's box and keypoints to our square around a face's 68 landmarks."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .cropping import SquareBox
+
+_CROSS = (-0.525, 0.210, -0.181)
+_DOWN = (0.244, -0.227, 1.036, -1.272, -0.213)
+_SIDE = (0.843, -0.228, -2.072, 3.257, 1.211, -1.465, 0.521)
+# Far from the faces of the fit the sum is not to be trusted.
+_SIDE_RANGE = (1.1, 1.8)
+
+
+def face_square(box: ArrayLike, keypoints: ArrayLike) -> SquareBox:
+    """The square of :func:`pgnface.data.cropping.square_box` for a detected face.
+
+    Its centre and side are linear in the keypoints, seen in the box's sides and in the face's own
+    axes, so that a face may be turned in any way and a mirrored one gets the mirrored square. The
+    coefficients are those of least absolute errors over annotated faces, found by
+    ``tools/fit_face_square.py``, which prints the errors that are left.
+
+    Args:
+        box: ``(4,)`` centre x, y, width and height.
+        keypoints: ``(6, 2)``, in the order of :data:`pgnface.networks.blazeface.KEYPOINTS`.
+    """
+    box = np.asarray(box, np.float64)
+    axes, side = face_axes(keypoints), box[2:].mean()
+    cross, down, length = square_features(box, keypoints)
+    x, y = box[:2] + side * (np.array([cross @ _CROSS, down @ _DOWN]) @ axes)
+    return SquareBox(float(x), float(y), float(side * np.clip(length @ _SIDE, *_SIDE_RANGE)))
+
+
+def square_features(box: ArrayLike, keypoints: ArrayLike) -> tuple[NDArray, NDArray, NDArray]:
+    """What the square's shift across the face ``(3,)``, down it ``(5,)`` and its side ``(7,)`` are
+    linear in.
+
+    Args:
+        box, keypoints: as for :func:`face_square`.
+    """
+    box = np.asarray(box, np.float64)
+    points = (np.asarray(keypoints, np.float64) - box[:2]) @ face_axes(keypoints).T / box[2:].mean()
+    right_eye, left_eye, nose, mouth, right_ear, left_ear = points
+    eyes, ears = (right_eye + left_eye) / 2, (right_ear + left_ear) / 2
+    cross = np.array([eyes[0], nose[0], ears[0]])
+    down = np.array([1, eyes[1], nose[1], mouth[1], ears[1]])
+    widths = (left_eye[0] - right_eye[0], left_ear[0] - right_ear[0])
+    return cross, down, np.array([*down, *widths])
+
+
+def face_axes(keypoints: ArrayLike) -> NDArray[np.float64]:
+    """The unit vectors across a face, to its left, and down it, as rows ``(2, 2)``.
+
+    Down is from the middle of the eyes to the mouth, which a profile has as a frontal face does.
+    """
+    keypoints = np.asarray(keypoints, np.float64)
+    down = keypoints[3] - keypoints[:2].mean(0)
+    down /= np.linalg.norm(down) or 1.0
+    return np.array([[down[1], -down[0]], down])

@@ -1,0 +1,62 @@
+"""Where a benchmark's faces are cropped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pgnface._errors import UserError
+from pgnface.data.cropping import SquareBox
+from pgnface.data.detectors import Detector, build_detector
+from pgnface.data.unlabeled import central_square
+
+BOXES = ("landmarks", "detector", "jittered")
+
+
+class BoxRule:
+    """The square in which a network looks at an annotated face.
+
+    Args:
+        kind: ``"landmarks"``, the true square; ``"detector"``, that of the built-in detector which
+            lies nearest to it, or the photo's central square where none is near; ``"jittered"``,
+            the true one with its centre moved by up to a tenth of its side in x and in y and its
+            side changed by up to a tenth, all uniform.
+        seed: of the jitter.
+
+    Attributes:
+        missed: faces so far that the detector did not find.
+
+    Raises:
+        UserError: for an unknown kind.
+    """
+
+    JITTER = 0.1
+
+    def __init__(self, kind: str, seed: int = 0) -> None:
+        if kind not in BOXES:
+            raise UserError(f"boxes must be one of {', '.join(BOXES)}, got {kind!r}")
+        self._kind = kind
+        self._detect: Detector | None = build_detector("auto") if kind == "detector" else None
+        self._rng = np.random.default_rng(seed)
+        self.missed = 0
+
+    def __call__(self, image: NDArray[np.uint8], true: SquareBox) -> SquareBox:
+        """The square of the face whose true one is ``true``."""
+        if self._kind == "jittered":
+            x, y, side = self._rng.uniform(-self.JITTER, self.JITTER, 3)
+            return SquareBox(true.x + x * true.side, true.y + y * true.side, true.side * (1 + side))
+        if self._detect is None:
+            return true
+        box = _nearest(self._detect(image), true)
+        if box is None:
+            self.missed += 1
+            return central_square(image)
+        return box
+
+
+def _nearest(found: Sequence[SquareBox], true: SquareBox) -> SquareBox | None:
+    """The detection that belongs to the annotated face."""
+    near = [box for box in found if max(abs(box.x - true.x), abs(box.y - true.y)) < true.side / 2]
+    return min(near, key=lambda box: (box.x - true.x) ** 2 + (box.y - true.y) ** 2, default=None)
