@@ -172,7 +172,7 @@ def inference(
     model: str = "default",
 ) -> Case:
     """From face crops to posed vertices, without gradients. Its floor is not counted."""
-    network = _network(encoder, size, model, device).eval()
+    network = _network(encoder, size, model, device).for_inference()
     return Case("inference", Inference(network), (_smooth_images(batch, size, device),), Floor())
 
 

@@ -123,9 +123,6 @@ class PoseGuidanceNetwork(nn.Module):
             if solved and config.landmark_confidence
             else None
         )
-        # As the images are: else convolutions of small batches copy their weights at every call.
-        for part in (self.encoder, self.code_head, self.map_head):
-            part.to(memory_format=torch.channels_last)
         self.landmark_offsets = nn.Parameter(torch.zeros(len(model.landmarks), 3))
         self.register_buffer("pose_offset", torch.eye(3))
         self._register_mean_face()
@@ -191,6 +188,17 @@ class PoseGuidanceNetwork(nn.Module):
             annotated_landmarks=landmarks + offsets,
             posed_annotated_landmarks=posed + offsets,
         )
+
+    def for_inference(self) -> PoseGuidanceNetwork:
+        """The network itself in evaluation mode, its weights laid out for speed.
+
+        Convolution weights become channels-last, as the images are: else those of small batches are
+        copied at every call, a fifth of the time. (safetensors wants them ``.contiguous()`` again;
+        :func:`pgnface.training.save_weights` sees to that.)
+        """
+        for part in (self.encoder, self.code_head, self.map_head):
+            part.to(memory_format=torch.channels_last)
+        return self.eval()
 
     def vertices(self, prediction: Prediction) -> Tensor:
         """The predicted face ``(N, V, 3)`` in image space."""

@@ -125,7 +125,7 @@ def load_network(
         )
     network = PoseGuidanceNetwork(model, from_plain(NetworkConfig, header["network"]))
     load_state(network, tensors, file)
-    return network.to(device).eval()
+    return network.to(device).for_inference()
 
 
 def read_header(path: str | Path) -> dict[str, Any]:
@@ -323,11 +323,15 @@ def restore_optimizer(
     network: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]
 ) -> None:
     """Put back what :func:`save_checkpoint` wrote of an optimizer."""
+    parameters = dict(network.named_parameters())
     moments: dict[str, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         name, _, kind = key.rpartition("/")
+        if value.dim() > 0:
+            # With the parameter's strides: other ones take another path, which rounds differently.
+            value = torch.empty_like(parameters[name]).copy_(value)
         moments.setdefault(name, {})[kind] = value
-    names = {parameter: name for name, parameter in network.named_parameters()}
+    names = {parameter: name for name, parameter in parameters.items()}
     ordered = [names[p] for group in optimizer.param_groups for p in group["params"]]
     # load_state_dict places each tensor on its parameter's device, as the optimizer wants it.
     optimizer.load_state_dict(

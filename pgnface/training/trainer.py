@@ -355,7 +355,7 @@ class Trainer:
     def _finish(self) -> None:
         """Leave the averaged weights in the network and write them out."""
         self.network.load_state_dict(self.average.state)
-        self.network.eval()
+        self.network.for_inference()
         if self.accelerator.is_main_process:
             self._measure()
             self._export("final.safetensors")

@@ -210,3 +210,14 @@ def test_bad_images(image, error, message):
 def test_bad_configurations(options, message):
     with pytest.raises(ValueError, match=message):
         NetworkConfig(**options)
+
+
+def test_for_inference_predicts_the_same():
+    network, images = shaken(make()), torch.rand(2, 3, SIZE, SIZE)
+    with torch.no_grad():
+        before = tensors(network.eval()(images))
+        after = tensors(network.train().for_inference()(images))
+    assert not network.training
+    assert network.map_head.convs[0].weight.is_contiguous(memory_format=torch.channels_last)
+    for a, b in zip(before, after, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-4)
