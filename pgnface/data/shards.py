@@ -39,11 +39,33 @@ class ShardImage(NamedTuple):
         name: the shard's and the sample's.
         data: the encoded image.
         about: what the .json beside it says; empty without one.
+        suffix: of the image's file, without the point.
     """
 
     name: str
     data: bytes
     about: dict
+    suffix: str = "jpg"
+
+    def box(self, image: NDArray[np.uint8], extent: float) -> SquareBox:
+        """Where the face is: the .json says it, or the image is a face crop.
+
+        Args:
+            image: decoded.
+            extent: see :func:`pgnface.data.unlabeled.central_square`.
+
+        Raises:
+            UserError: for a ``crop_box`` that is none.
+        """
+        if "crop_box" not in self.about:
+            return central_square(image, extent)
+        try:
+            box = SquareBox(*map(float, self.about["crop_box"]))
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{self.name}: expected crop_box [x, y, side] ({error})") from None
+        if not (np.isfinite(box).all() and box.side > 0):
+            raise UserError(f"{self.name}: expected crop_box [x, y, side], got {list(box)}")
+        return box
 
 
 class ShardSource(UnlabeledSource):
@@ -126,21 +148,9 @@ class ShardSource(UnlabeledSource):
             edges = np.linspace(0, len(subject), self.frames + 1).astype(int)
             chosen = [subject[int(rng.integers(a, b))] for a, b in pairwise(edges)]
             images = [decode_image(entry.data, entry.name) for entry in chosen]
-        boxes = [self._box(entry, image) for entry, image in zip(chosen, images, strict=True)]
+        boxes = [e.box(image, self.extent) for e, image in zip(chosen, images, strict=True)]
         landmarks = [_landmarks(entry) for entry in chosen]
         return Views(self._subject_name(subject), images, boxes, landmarks)
-
-    def _box(self, entry: ShardImage, image: NDArray[np.uint8]) -> SquareBox:
-        """Where the face is: the .json says it, or the image is a face crop."""
-        if "crop_box" not in entry.about:
-            return central_square(image, self.extent)
-        try:
-            box = SquareBox(*map(float, entry.about["crop_box"]))
-        except (TypeError, ValueError) as error:
-            raise UserError(f"{entry.name}: expected crop_box [x, y, side] ({error})") from None
-        if not (np.isfinite(box).all() and box.side > 0):
-            raise UserError(f"{entry.name}: expected crop_box [x, y, side], got {list(box)}")
-        return box
 
     def _subject(self, position: int) -> list[ShardImage]:
         """The images of the subject at a place of the endless shuffled order."""
@@ -161,7 +171,7 @@ class ShardSource(UnlabeledSource):
 
     def _subjects(self, path: Path) -> list[list[ShardImage]]:
         if self._loaded is None or self._loaded[0] != path:
-            self._loaded = (path, self._grouped(self._read(path)))
+            self._loaded = (path, self._grouped(read_shard(path, self.skipped)))
         return self._loaded[1]
 
     def _grouped(self, images: Iterable[ShardImage]) -> list[list[ShardImage]]:
@@ -188,7 +198,7 @@ class ShardSource(UnlabeledSource):
             if self.group == "image":
                 return part["shard"]["samples"]
             return sum(self._enough(*item) for item in part["groups"][self.group].items())
-        count = len(self._grouped(self._read(path)))
+        count = len(self._grouped(read_shard(path, self.skipped)))
         if path.stat().st_size % tarfile.BLOCKSIZE:
             # A tar file that ends within the header of a member looks complete to the reader.
             self.skipped.setdefault(path.name, "damaged: ends within a block")
@@ -196,32 +206,35 @@ class ShardSource(UnlabeledSource):
             self.skipped.setdefault(path.name, f"no {self._what} in the shard")
         return count
 
-    def _about(self, name: str, data: bytes | None) -> dict:
-        """What a .json says."""
-        try:
-            about = json.loads(data or b"{}")
-        except ValueError as error:
-            about, self.skipped[name] = {}, f"its .json is damaged ({error})"
-        return about if isinstance(about, dict) else {}
 
-    def _read(self, path: Path) -> Iterator[ShardImage]:
-        """Images of a shard, up to where it is damaged."""
-        from webdataset.tariterators import group_by_keys, tar_file_expander
+def read_shard(path: Path, skipped: dict[str, str]) -> Iterator[ShardImage]:
+    """Images of a shard, up to where it is damaged; ``skipped`` is told of that."""
+    from webdataset.tariterators import group_by_keys, tar_file_expander
 
-        def damaged(error: Exception) -> bool:
-            self.skipped[path.name] = f"damaged: {error}"
-            return True  # go on with what was read
+    def damaged(error: Exception) -> bool:
+        skipped[path.name] = f"damaged: {error}"
+        return True  # go on with what was read
 
-        try:
-            with open(path, "rb") as stream:
-                source = [{"url": path.name, "stream": stream}]
-                for sample in group_by_keys(tar_file_expander(source, handler=damaged)):
-                    image = next((sample[e] for e in _EXTENSIONS if e in sample), None)
-                    if image is not None:
-                        name = f"{path.name}/{sample['__key__']}"
-                        yield ShardImage(name, image, self._about(name, sample.get("json")))
-        except (OSError, tarfile.TarError, ValueError) as error:
-            self.skipped[path.name] = f"damaged: {error}"
+    try:
+        with open(path, "rb") as stream:
+            source = [{"url": path.name, "stream": stream}]
+            for sample in group_by_keys(tar_file_expander(source, handler=damaged)):
+                suffix = next((e for e in _EXTENSIONS if e in sample), None)
+                if suffix is not None:
+                    name = f"{path.name}/{sample['__key__']}"
+                    about = _read_about(name, sample.get("json"), skipped)
+                    yield ShardImage(name, sample[suffix], about, suffix)
+    except (OSError, tarfile.TarError, ValueError) as error:
+        skipped[path.name] = f"damaged: {error}"
+
+
+def _read_about(name: str, data: bytes | None, skipped: dict[str, str]) -> dict:
+    """What a .json says."""
+    try:
+        about = json.loads(data or b"{}")
+    except ValueError as error:
+        about, skipped[name] = {}, f"its .json is damaged ({error})"
+    return about if isinstance(about, dict) else {}
 
 
 def _landmarks(entry: ShardImage) -> Landmarks | None:

@@ -1,0 +1,246 @@
+"""Landmarks of unlabelled faces, as trained networks see them.
+
+Pseudo-labels (Lee, ICML workshops 2013), in the way of Xie et al., *Self-training with Noisy
+Student* (CVPR 2020): teachers look at clean crops and at their mirror images, the student then
+learns their mean from crops that are moved, occluded and degraded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pgnface._errors import NothingFoundError, UserError
+from pgnface._output import prepare_folder
+from pgnface.geometry.landmarks import LANDMARK_MIRROR
+
+from .cropping import BOX_SCALE, SquareBox, square_box, square_boxes
+from .images import decode_image
+from .shards import ShardImage, expand_shards, read_shard
+
+if TYPE_CHECKING:
+    from pgnface.networks import PoseGuidanceNetwork
+
+MANIFEST = "labels.json"
+SKIPPED = "skipped.jsonl"
+
+_BATCH = 64
+
+
+class TaughtLandmarks(NamedTuple):
+    """What teachers say of ``N`` faces.
+
+    Attributes:
+        landmarks: ``(N, 68, 3)`` in pixels of the images, in the style of the annotation.
+        spread: ``(N,)``, mean over the landmarks of the standard deviation of their 2D places among
+            the teachers and the mirror images, in percent of the longer side of the landmarks' box.
+    """
+
+    landmarks: Tensor
+    spread: Tensor
+
+
+@torch.no_grad()
+def teach_landmarks(
+    teachers: Sequence[PoseGuidanceNetwork],
+    images: Sequence[NDArray[np.uint8]],
+    boxes: Sequence[SquareBox],
+    passes: int = 2,
+) -> TaughtLandmarks:
+    """Mean landmarks of several networks and of the faces' mirror images.
+
+    Args:
+        teachers: in evaluation mode.
+        images: ``(H, W, 3)`` uint8 RGB, one for each box.
+        boxes: where the faces are, roughly.
+        passes: how often the faces are cut; from the second time on around the landmarks of the
+            time before.
+    """
+    for done in range(passes):
+        seen = torch.stack([v for teacher in teachers for v in _both_sides(teacher, images, boxes)])
+        mean = seen.mean(0)
+        if done + 1 < passes:
+            boxes = [square_box(points) for points in mean.numpy()]
+    side = square_boxes(mean)[:, 2] / BOX_SCALE
+    deviation = (seen - mean)[..., :2].square().sum(-1).mean(0).sqrt()
+    return TaughtLandmarks(mean, 100 * deviation.mean(-1) / side)
+
+
+def _both_sides(
+    teacher: PoseGuidanceNetwork, images: Sequence[NDArray[np.uint8]], boxes: Sequence[SquareBox]
+) -> tuple[Tensor, Tensor]:
+    """Landmarks by the faces and by their mirror images, in pixels of the images."""
+    from pgnface.networks.inference import crop_faces, predict, uncrop
+
+    size = teacher.config.image_size
+    crops, warps = crop_faces(images, boxes, size)
+    mirrored = predict(teacher, crops.flip(-1), _BATCH)
+    points = mirrored.annotated_landmarks[:, list(LANDMARK_MIRROR)]
+    points = torch.cat((size - points[..., :1], points[..., 1:]), -1)
+    mirrored = mirrored._replace(annotated_landmarks=points)
+    return tuple(
+        uncrop(prediction, warps).annotated_landmarks
+        for prediction in (predict(teacher, crops, _BATCH), mirrored)
+    )
+
+
+def label_shards(
+    shards: str | Path,
+    output: str | Path,
+    teachers: Sequence[PoseGuidanceNetwork],
+    *,
+    largest_spread: float = 4.0,
+    extent: float = 1.0,
+    advance: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, int]:
+    """Write shards of face crops again, with the teachers' landmarks in the .json files.
+
+    Each shard keeps its name, and each image its bytes and what its .json says. ``crop_box``
+    becomes the square of the landmarks, ``spread`` is that of :class:`TaughtLandmarks`. Shards that
+    are there are kept, so that the same call continues. ``labels.json`` holds what was asked for
+    and the counts, ``skipped.jsonl`` what was left out and why.
+
+    Args:
+        shards: see :class:`pgnface.data.shards.ShardSource`.
+        output: folder.
+        teachers: networks in evaluation mode.
+        largest_spread: a face whose teachers differ by more is left out.
+        extent: side of the face's square over the longer side of an image without ``crop_box``.
+        advance: told the number of shards done and of all.
+
+    Returns:
+        Counts: ``shards``, ``labelled``, ``skipped``.
+
+    Raises:
+        FileNotFoundError: when no shard matches.
+        UserError: without teachers, for an output among the shards, or one that holds other labels.
+        NothingFoundError: when no face could be labelled.
+    """
+    if not teachers:
+        raise UserError("label_shards: teachers must name at least one network")
+    if not largest_spread > 0:
+        raise UserError(f"largest_spread must be positive, got {largest_spread}")
+    paths = expand_shards(shards)
+    output = prepare_folder(output)
+    if any(path.resolve().parent == output.resolve() for path in paths):
+        raise UserError(f"output {output} holds the shards that are to be labelled")
+    asked = {
+        "teachers": [_digest(teacher) for teacher in teachers],
+        "largest_spread": largest_spread,
+        "extent": extent,
+        "shards": {path.name: path.stat().st_size for path in paths},
+    }
+    finished = _finished(output / MANIFEST, asked)
+    for path in paths:
+        if path.name not in finished or not (output / path.name).is_file():
+            skipped: dict[str, str] = {}
+            images = read_shard(path, skipped)
+            lines = _labelled(images, teachers, largest_spread, extent, skipped)
+            count = _write_shard(output / path.name, lines)
+            finished[path.name] = {"labelled": count, "skipped": skipped}
+            _write_json(output / MANIFEST, {**asked, "finished": finished})
+        advance(len(finished), len(paths))
+    everything = {k: v for part in finished.values() for k, v in part["skipped"].items()}
+    with open(output / SKIPPED, "w") as report:
+        for name, why in everything.items():
+            report.write(json.dumps({"source": name, "detail": why}) + "\n")
+    labelled = sum(part["labelled"] for part in finished.values())
+    if not labelled:
+        raise NothingFoundError(f"no face was labelled; {output / SKIPPED} says why")
+    return {"shards": len(paths), "labelled": labelled, "skipped": len(everything)}
+
+
+def _labelled(
+    images: Iterator[ShardImage],
+    teachers: Sequence[PoseGuidanceNetwork],
+    largest_spread: float,
+    extent: float,
+    skipped: dict[str, str],
+) -> Iterator[ShardImage]:
+    """Images with what the teachers say of them."""
+    while chunk := list(islice(images, _BATCH)):
+        usable, pixels, boxes = [], [], []
+        for image in chunk:
+            try:
+                decoded = decode_image(image.data, image.name)
+                boxes.append(image.box(decoded, extent))
+            except UserError as error:
+                skipped[image.name] = str(error)
+                continue
+            usable.append(image)
+            pixels.append(decoded)
+        if not usable:
+            continue
+        taught = teach_landmarks(teachers, pixels, boxes)
+        for image, points, spread in zip(usable, taught.landmarks, taught.spread, strict=True):
+            if not spread <= largest_spread:
+                skipped[image.name] = f"the teachers differ by {spread:.1f} % of the face"
+                continue
+            labels = {
+                "landmarks": points.double().numpy().round(2).tolist(),
+                "jaw_on_contour": False,
+                "crop_box": [round(value, 2) for value in square_box(points.numpy())],
+                "spread": round(float(spread), 3),
+            }
+            yield image._replace(about={**image.about, **labels})
+
+
+def _write_shard(path: Path, images: Iterator[ShardImage]) -> int:
+    """A shard, whole or not at all; the number of its images."""
+    from webdataset import TarWriter
+
+    stream, count = io.BytesIO(), 0
+    # Times and owners would make every run's bytes different.
+    writer = TarWriter(stream, user="", group="", mtime=0, encoder=False)
+    for image in images:
+        key = image.name.removeprefix(f"{path.name}/")
+        about = json.dumps(image.about, sort_keys=True).encode()
+        writer.write({"__key__": key, image.suffix: image.data, "json": about})
+        count += 1
+    writer.close()
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(stream.getvalue())
+    os.replace(temporary, path)
+    return count
+
+
+def _finished(manifest: Path, asked: dict) -> dict[str, dict]:
+    """What an earlier call with the same arguments has finished."""
+    if not manifest.exists():
+        return {}
+    try:
+        old = json.loads(manifest.read_text())
+        differing = [key for key, value in asked.items() if old.get(key) != value]
+        finished = old["finished"]
+    except (ValueError, AttributeError, KeyError) as error:
+        raise UserError(f"{manifest}: does not belong to labelled shards ({error})") from None
+    if differing:
+        raise UserError(
+            f"{manifest.parent} holds other labels, which differ in {', '.join(differing)}; choose "
+            "another folder"
+        )
+    return finished
+
+
+def _digest(network: PoseGuidanceNetwork) -> str:
+    digest = hashlib.sha256()
+    for value in network.state_dict().values():
+        digest.update(value.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _write_json(path: Path, content: dict) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(content, indent=2) + "\n")
+    os.replace(temporary, path)
