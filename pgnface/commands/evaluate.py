@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -93,6 +94,54 @@ class Synthetic:
         print_report(report, as_json=self.json)
 
 
+def _write_and_print(measure: Callable[[], Result], output: Path | None, as_json: bool) -> None:
+    """Make sure of the folder before the work, then write the numbers and plots into it."""
+    from pgnface._output import prepare_folder
+    from pgnface.evaluation.plots import plot_cumulative_error, plot_error_map
+    from pgnface.evaluation.result import print_result
+
+    if output is not None:
+        prepare_folder(output)
+    result = measure()
+    if output is not None:
+        result.write_json(output)
+        if result.errors:
+            path = output / "cumulative_error.png"
+            plot_cumulative_error(result.errors, path, None, f"error, {result.unit}")
+        if result.error_map is not None:
+            plot_error_map(result.error_map, output / "error_map.png")
+    print_result(result, as_json=as_json)
+
+
+@dataclass
+class Shape:
+    """Errors in mm of rendered people's neutral shapes, from one frame of a person and from
+    several, for people of the network's own face model or of another."""
+
+    checkpoint: str = "default"
+    """Checkpoint to measure; default: the shipped weights."""
+    faces: Path | None = None
+    """File of the face model that people are drawn from; default: the network's own."""
+    people: int = 24
+    """Number of people."""
+    frames: int = 16
+    """Pictures of each."""
+    batch_size: int = 32
+    """Faces in one run of the network."""
+    output: Path | None = None
+    """Folder for metrics.json and the error plot; default: none written."""
+    json: bool = False
+    """Print the numbers as JSON and nothing else."""
+
+    def run(self) -> None:
+        from pgnface.evaluation.protocols.shape import evaluate_shape
+
+        options = {k: getattr(self, k) for k in ("faces", "people", "frames", "batch_size")}
+        _write_and_print(
+            lambda: evaluate_shape(self.checkpoint, **options), self.output, as_json=self.json
+        )
+
+
 @dataclass
 class _MeshProtocol:
     """What the protocols that compare meshes with scans have in common."""
@@ -112,21 +161,7 @@ class _MeshProtocol:
         raise NotImplementedError
 
     def run(self) -> None:
-        from pgnface._output import prepare_folder
-        from pgnface.evaluation.plots import plot_cumulative_error, plot_error_map
-        from pgnface.evaluation.result import print_result
-
-        if self.output is not None:
-            prepare_folder(self.output)
-        result = self.measure()
-        if self.output is not None:
-            result.write_json(self.output)
-            if result.errors:
-                path = self.output / "cumulative_error.png"
-                plot_cumulative_error(result.errors, path, None, f"error, {result.unit}")
-            if result.error_map is not None:
-                plot_error_map(result.error_map, self.output / "error_map.png")
-        print_result(result, as_json=self.json)
+        _write_and_print(self.measure, self.output, as_json=self.json)
 
 
 @dataclass
@@ -293,6 +328,7 @@ class Evaluate:
         | Annotated[Realy, subcommand("realy")]
         | Annotated[Video, subcommand("video")]
         | Annotated[Synthetic, subcommand("synthetic")]
+        | Annotated[Shape, subcommand("shape")]
         | Annotated[All, subcommand("all")]
     )
 

@@ -21,6 +21,7 @@ BENCHMARKS = {
     "florence": "florence:evaluate_florence",
     "now": "now:evaluate_now",
     "realy": "realy:evaluate_realy",
+    "shape": "shape:evaluate_shape",
     "synthetic": "synthetic:evaluate_synthetic",
     "video": "video:evaluate_video",
 }

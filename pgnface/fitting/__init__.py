@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "LandmarkFit": ".landmarks",
         "confidence_radius": ".uncertainty",
         "fit_landmarks": ".landmarks",
+        "fit_surface": ".surface",
         "vertex_covariance": ".uncertainty",
     },
 )

@@ -8,6 +8,12 @@ from __future__ import annotations
 
 LANDMARK_COUNT = 68
 
+NOSE_TIP = 30
+
+#: Those that a face's expression moves least and that different face models place alike: nose,
+#: corners of eyes and mouth.
+STABLE_LANDMARKS = (*range(27, 36), 36, 39, 42, 45, 48, 54)
+
 #: Half-open ranges of landmark numbers.
 LANDMARK_GROUPS: dict[str, range] = {
     "jaw": range(0, 17),

@@ -20,7 +20,7 @@ from pgnface.evaluation.predictions import (
     open_predictions,
 )
 from pgnface.evaluation.result import ErrorMap, Result, Table, map_of_crop
-from pgnface.geometry.landmarks import LANDMARK_COUNT
+from pgnface.geometry.landmarks import LANDMARK_COUNT, NOSE_TIP, STABLE_LANDMARKS
 
 from .distances import RADIUS, deng_rmse, ganfit_distance, prnet_nme
 from .views import PITCHES, YAWS, render_view
@@ -35,10 +35,7 @@ PROTOCOLS = {"deng": "mm", "ganfit": "mm", "prnet": "% of the interocular distan
 # Part of the data, error, and where the error lies if that is known.
 _Measured = tuple[str, float, ErrorMap | None]
 
-_NOSE_TIP = 30
 _FRONTAL = ("frontal1", "frontal2")
-# Landmarks that a rigid face moves least, for the alignment that ICP starts from.
-_STABLE = (*range(27, 36), 36, 39, 42, 45, 48, 54)
 
 
 class _Scan(NamedTuple):
@@ -173,7 +170,7 @@ def _deng(person, scans, predict, frames, skipped) -> Iterator[_Measured]:
         errors = []
         for face in faces:
             start = _start(face, scan)
-            tip = scan.landmarks[_NOSE_TIP]
+            tip = scan.landmarks[NOSE_TIP]
             errors.append(
                 deng_rmse(scan.mesh.vertices, tip, face.vertices, face.triangles, initial=start)
             )
@@ -194,10 +191,10 @@ def _ganfit(person, scans, predict, frames, skipped) -> Iterator[_Measured]:
             min(
                 ganfit_distance(
                     *scan.mesh,
-                    scan.landmarks[_NOSE_TIP],
+                    scan.landmarks[NOSE_TIP],
                     face.vertices,
                     face.triangles,
-                    face.landmarks[_NOSE_TIP],
+                    face.landmarks[NOSE_TIP],
                     initial=_start(face, scan),
                 )
                 for scan in scans
@@ -211,7 +208,7 @@ def _prnet(person, scans, predict, frames, skipped) -> Iterator[_Measured]:
     from pgnface.evaluation.meshes import read_colors
 
     scan = scans[0]
-    near = np.linalg.norm(scan.mesh.vertices - scan.landmarks[_NOSE_TIP], axis=1) <= RADIUS
+    near = np.linalg.norm(scan.mesh.vertices - scan.landmarks[NOSE_TIP], axis=1) <= RADIUS
     colors = read_colors(scan.path)
     for yaw in YAWS:
         for pitch in PITCHES:
@@ -226,7 +223,7 @@ def _prnet(person, scans, predict, frames, skipped) -> Iterator[_Measured]:
 
 
 def _start(face: PredictedMesh, scan: _Scan):
-    stable = list(_STABLE)
+    stable = list(STABLE_LANDMARKS)
     return align_points(face.landmarks[stable], scan.landmarks[stable], scale=True)
 
 
