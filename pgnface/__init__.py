@@ -33,6 +33,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "load_network": "pgnface.training",
         "ops": "pgnface.ops",
         "reconstruct": "pgnface.reconstruction",
+        "reconstruct_person": "pgnface.reconstruction",
         "run_demo": "pgnface.demo",
         "train": "pgnface.training",
     },

@@ -87,6 +87,8 @@ class Reconstruct:
     """Mesh formats."""
     every: int = 10
     """In a video, every how many frames one is used."""
+    one_person: bool = False
+    """All photos and frames show one person, whose shape they tell together."""
 
     def run(self) -> None:
         from pgnface.reconstruction import reconstruct_files
@@ -99,6 +101,7 @@ class Reconstruct:
             box=self.box,
             formats=self.formats,
             every=self.every,
+            one_person=self.one_person,
         )
 
 

@@ -11,6 +11,10 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "draw_faces": ".face",
         "find_faces": ".pipeline",
         "reconstruct": ".pipeline",
+        "find_person": ".pipeline",
+        "fuse_identity": ".person",
         "reconstruct_files": ".pipeline",
+        "reconstruct_person": ".pipeline",
+        "share_identity": ".person",
     },
 )

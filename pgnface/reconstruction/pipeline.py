@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +20,16 @@ from pgnface.data.detectors import Detector, build_detector, intersection_over_u
 from pgnface.data.images import read_image
 from pgnface.data.video import VIDEO_SUFFIXES, Video
 from pgnface.evaluation.report import describe
-from pgnface.networks import PoseGuidanceNetwork
+from pgnface.networks import (
+    PoseGuidanceNetwork,
+    Prediction,
+    join_predictions,
+    split_prediction,
+)
 from pgnface.networks.inference import boxes_around, predict_faces, resolve_network
-from pgnface.reconstruction.export import FORMATS
+from pgnface.reconstruction.export import FORMATS, save_mesh
 from pgnface.reconstruction.face import Face, build_faces, draw_faces
+from pgnface.reconstruction.person import share_identity
 
 # Two detections whose boxes overlap by more than this are one face.
 _SAME_FACE = 0.5
@@ -49,23 +56,75 @@ def reconstruct(
         FileNotFoundError: without photo or weights.
     """
     network = resolve_network(checkpoint)
-    image = read_image(photo) if isinstance(photo, (str, Path)) else _checked_image(photo)
-    return find_faces(network, image, _box_finder(detector, box))
+    return find_faces(network, _image(photo), _box_finder(detector, box))
+
+
+def reconstruct_person(
+    photos: Sequence[str | Path | NDArray[np.uint8]],
+    *,
+    checkpoint: str | Path | PoseGuidanceNetwork = "default",
+    detector: str = "auto",
+    box: Sequence[float] | None = None,
+) -> list[Face | None]:
+    """The largest face of each photo as one person, ``None`` for a photo without a face.
+
+    What differs between photos by chance cancels in the mean of their identities, so several show a
+    person's shape better than one (docs/evaluation.md).
+
+    Args:
+        photos: files, or ``(H, W, 3)`` uint8 RGB, of one person.
+        checkpoint, detector, box, errors: as for :func:`reconstruct`.
+    """
+    network = resolve_network(checkpoint)
+    return find_person(network, [_image(photo) for photo in photos], _box_finder(detector, box))
 
 
 def find_faces(
     network: PoseGuidanceNetwork, image: NDArray[np.uint8], finder: Detector
 ) -> list[Face]:
     """Reconstruct what a finder (image to boxes) finds in an image, largest first."""
+    boxes, prediction = _find(network, image, finder)
+    if prediction is None:
+        return []
+    faces = build_faces(network, [image] * len(boxes), boxes, prediction)
+    return sorted(faces, key=lambda face: -face.box.side)
+
+
+def find_person(
+    network: PoseGuidanceNetwork, images: Sequence[NDArray[np.uint8]], finder: Detector
+) -> list[Face | None]:
+    """Reconstruct the largest face of each image, ``None`` where there is none, as one person: the
+    identity is that of all images together, and every pose is solved anew for it.
+    """
+    found = []
+    for number, image in enumerate(images):
+        boxes, prediction = _find(network, image, finder)
+        if prediction is not None:
+            largest = max(range(len(boxes)), key=lambda i: boxes[i].side)
+            single = split_prediction(prediction, [1] * len(boxes))[largest]
+            found.append((number, boxes[largest], single))
+    faces: list[Face | None] = [None] * len(images)
+    if not found:
+        return faces
+    numbers, boxes, predictions = zip(*found, strict=True)
+    shared = share_identity(network, join_predictions(predictions))
+    built = build_faces(network, [images[i] for i in numbers], boxes, shared)
+    for number, face in zip(numbers, built, strict=True):
+        faces[number] = face
+    return faces
+
+
+def _find(
+    network: PoseGuidanceNetwork, image: NDArray[np.uint8], finder: Detector
+) -> tuple[list[SquareBox], Prediction | None]:
+    """The squares around an image's faces, and the prediction of these."""
     boxes = finder(image)
     if not boxes:
-        return []
+        return [], None
     # Crops cut anew around the landmarks depend less on the detector's habits, and two detections
     # of one face become alike.
     boxes = _distinct(boxes_around(predict_faces(network, [image] * len(boxes), boxes)))
-    prediction = predict_faces(network, [image] * len(boxes), boxes)
-    faces = build_faces(network, [image] * len(boxes), boxes, prediction)
-    return sorted(faces, key=lambda face: -face.box.side)
+    return boxes, predict_faces(network, [image] * len(boxes), boxes)
 
 
 def reconstruct_files(
@@ -77,6 +136,7 @@ def reconstruct_files(
     box: Sequence[float] | None = None,
     formats: Sequence[str] = FORMATS,
     every: int = 10,
+    one_person: bool = False,
 ) -> Summary:
     """Reconstruct the faces of photos and videos and write them into a folder.
 
@@ -90,6 +150,9 @@ def reconstruct_files(
         checkpoint, detector, box: as for :func:`reconstruct`.
         formats: of :data:`pgnface.reconstruction.export.FORMATS`.
         every: in a video, every how many frames one is used.
+        one_person: all pictures show one person: of each the largest face is taken, all get one
+            identity, and the neutral shape is written as ``person.glb`` (and so on). All pictures
+            are then held in memory.
 
     Returns:
         Counts, and what could not be read.
@@ -104,26 +167,30 @@ def reconstruct_files(
     finder = _box_finder(detector, box)
     network = resolve_network(checkpoint)
     summary = Summary()
-    names = _distinct_names(photos)
-    for path, name in zip(photos, names, strict=True):
-        try:
-            for suffix, image in _pictures(path, every):
-                faces = find_faces(network, image, finder)
-                summary.pictures += 1
-                summary.faces += len(faces)
-                summary.empty += not faces
-                _write(
-                    *(faces, image, output, name + suffix, formats),
-                    {"photo": str(path), "checkpoint": describe(checkpoint)},
-                )
-                count = {0: "no face found", 1: "1 face"}.get(len(faces), f"{len(faces)} faces")
-                print(f"{path}{suffix.replace('_', ' ')}: {count}")
-        except (ValueError, OSError) as error:
-            summary.failed[str(path)] = str(error)
-            print(f"{path}: {error}", file=sys.stderr)
+    pictures = _read(photos, every, summary)
+    if one_person:
+        shots = list(pictures)
+        people = find_person(network, [shot.image for shot in shots], finder)
+        found = ((shot, [face] if face else []) for shot, face in zip(shots, people, strict=True))
+    else:
+        found = ((shot, find_faces(network, shot.image, finder)) for shot in pictures)
+    for shot, faces in found:
+        summary.faces += len(faces)
+        summary.empty += not faces
+        _write(
+            *(faces, shot.image, output, shot.name, formats),
+            {"photo": str(shot.path), "checkpoint": describe(checkpoint)},
+        )
+        count = {0: "no face found", 1: "1 face"}.get(len(faces), f"{len(faces)} faces")
+        print(f"{shot.label}: {count}")
     if not summary.pictures:
         raise UserError(f"none of {len(photos)} files could be read")
     print(summary.sentence(output))
+    if one_person and summary.faces:
+        face = next(filter(None, people))
+        neutral = face.model.vertices(face.identity)
+        for suffix in formats:
+            save_mesh(output / f"person.{suffix}", neutral, face.model.triangles)
     if not summary.faces:
         raise NothingFoundError(
             f"no face in {summary.pictures} picture(s); give its place with --box x0 y0 x1 y1"
@@ -155,6 +222,27 @@ class Summary:
         )
 
 
+class _Picture(NamedTuple):
+    """A photo or a frame of a video."""
+
+    path: Path
+    label: str
+    name: str
+    image: NDArray[np.uint8]
+
+
+def _read(photos: Sequence[Path], every: int, summary: Summary) -> Iterator[_Picture]:
+    """All pictures of the files; counts them and notes the files that cannot be read."""
+    for path, name in zip(photos, _distinct_names(photos), strict=True):
+        try:
+            for suffix, image in _pictures(path, every):
+                summary.pictures += 1
+                yield _Picture(path, f"{path}{suffix.replace('_', ' ')}", name + suffix, image)
+        except (ValueError, OSError) as error:
+            summary.failed[str(path)] = str(error)
+            print(f"{path}: {error}", file=sys.stderr)
+
+
 def _write(
     faces: Sequence[Face],
     image: NDArray[np.uint8],
@@ -181,6 +269,12 @@ def _box_finder(detector: str, box: Sequence[float] | None) -> Detector:
     if detector == "none":
         return lambda image: [square_box((0, 0, image.shape[1], image.shape[0]), scale=1.0)]
     return build_detector(detector)
+
+
+def _image(photo: str | Path | NDArray) -> NDArray[np.uint8]:
+    if isinstance(photo, (str, Path)):
+        return read_image(photo)
+    return _checked_image(photo)
 
 
 def _checked_image(image: NDArray) -> NDArray[np.uint8]:

@@ -10,7 +10,13 @@ import pgnface
 from pgnface import cli
 from pgnface._errors import NothingFoundError, UserError
 from pgnface.reconstruction import pipeline
-from pgnface.reconstruction.pipeline import find_faces, reconstruct, reconstruct_files
+from pgnface.reconstruction.pipeline import (
+    find_faces,
+    find_person,
+    reconstruct,
+    reconstruct_files,
+    reconstruct_person,
+)
 
 BOX = (30, 20, 90, 80)
 
@@ -175,3 +181,33 @@ def test_the_shipped_weights_sit_on_a_photo():
     for name, (x, y) in seen.items():
         assert abs(found[name][0] - x) < 6 and abs(found[name][1] - y) < 6, (name, found[name])
     assert max(map(abs, face.angles)) < 20
+
+
+def test_photos_of_one_person(photo, tiny_network, tmp_path, capsys):
+    second = tmp_path / "second.png"
+    Image.fromarray(255 - np.asarray(Image.open(photo))).save(second)
+    alone = [reconstruct(path, checkpoint=tiny_network, box=BOX)[0] for path in (photo, second)]
+    faces = reconstruct_person([photo, second], checkpoint=tiny_network, box=BOX)
+    want = (alone[0].identity + alone[1].identity) / 2
+    for before, face in zip(alone, faces, strict=True):
+        np.testing.assert_allclose(face.identity, want, atol=1e-6)
+        np.testing.assert_allclose(face.expression, before.expression, atol=1e-6)
+    out = tmp_path / "out"
+    reconstruct_files(
+        [photo, second], out, checkpoint=tiny_network, box=BOX, formats=["ply"], one_person=True
+    )
+    neutral = trimesh.load(out / "person.ply", process=False).vertices
+    np.testing.assert_allclose(neutral, tiny_network.model.vertices(want), atol=1e-3)
+    written = [json.loads((out / f"{n}_face0.json").read_text()) for n in ("photo", "second")]
+    np.testing.assert_allclose(written[0]["identity"], written[1]["identity"])
+    assert "2 face(s) in 2 picture(s)" in capsys.readouterr().out
+
+
+def test_a_photo_without_the_person(photo, blank, tiny_network):
+    network, images = tiny_network, [np.asarray(Image.open(p)) for p in (blank, photo)]
+    seen = find_faces(network, images[1], lambda _: [pipeline.square_box(BOX)])[0]
+    finder = lambda image: [pipeline.square_box(BOX)] if image is images[1] else []  # noqa: E731
+    nobody, face = find_person(network, images, finder)
+    assert nobody is None
+    np.testing.assert_allclose(face.vertices, seen.vertices, atol=1e-2)
+    assert find_person(network, images[:1], finder) == [None]
