@@ -40,7 +40,7 @@ _GROUPS = 4
 # As far as rendered people for training go (pgnface.data.synthetic.sampling).
 _PLAUSIBLE = 2.5
 
-_MEAN = "mean face"
+_MEAN, _SINGLE = "mean face", "1 frame"
 _BEST = {f"best of the model within {_PLAUSIBLE:g} std": _PLAUSIBLE, "best of the model": np.inf}
 
 
@@ -102,10 +102,10 @@ def evaluate_shape(
             "frames of each": frames,
             "seed": seed,
         },
-        tables=_tables(errors, methods),
+        tables=_tables(errors),
         errors={
             name: errors[name]
-            for name in (_MEAN, _row(methods[0], 1), _row(methods[0], counts[-1]), *_BEST)
+            for name in dict.fromkeys((_MEAN, _SINGLE, _row(methods[0], counts[-1]), *_BEST))
         },
     )
 
@@ -176,7 +176,8 @@ def _errors(
     yield _MEAN, truth.error(model, torch.zeros(model.identity_count))
     total = len(prediction.identity)
     for method in methods:
-        for count in counts:
+        # The methods differ from two frames on.
+        for count in counts if method == methods[0] else counts[1:]:
             groups = split_prediction(prediction, [count] * (total // count) + [total % count])
             found = [
                 truth.error(model, one_identity(network, group, method))
@@ -188,16 +189,15 @@ def _errors(
 
 
 def _row(method: str, count: int) -> str:
-    return f"{method}, {count} frame{'s' * (count > 1)}"
+    return _SINGLE if count == 1 else f"{count} frames, {method}"
 
 
-def _tables(errors: dict[str, NDArray], methods: Sequence[str]) -> tuple[Table, ...]:
+def _tables(errors: dict[str, NDArray]) -> tuple[Table, ...]:
     columns = ("mean", "low", "high", "people")
-    single = _row(methods[0], 1)
-    gains = {f"{single}, over the mean face": errors[_MEAN] - errors[single]} | {
-        f"{name}, over {single}": errors[single] - values
+    gains = {f"{_SINGLE}, over the mean face": errors[_MEAN] - errors[_SINGLE]} | {
+        f"{name}, over {_SINGLE}": errors[_SINGLE] - values
         for name, values in errors.items()
-        if name not in (_MEAN, single, *_BEST)
+        if name not in (_MEAN, _SINGLE, *_BEST)
     }
     tables = {
         f"Point-to-plane error within {RADIUS:g} mm of the nose tip, mm (95 % interval)": errors,
