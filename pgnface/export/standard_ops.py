@@ -100,9 +100,18 @@ def _trace(matrices: Tensor) -> Tensor:
     return matrices.flatten(1)[:, :: matrices.shape[-1] + 1].sum(1)[:, None, None]
 
 
+def prelu(x: Tensor, weight: Tensor) -> Tensor:
+    """PReLU by ReLUs: torch's own decomposition selects by a condition, which ONNX Runtime does
+    one value at a time.
+    """
+    weight = weight.reshape(-1, *(1,) * (x.dim() - 2))
+    return F.relu(x) - weight * F.relu(-x)
+
+
 def replacements() -> dict[torch._ops.OpOverload, Callable]:
-    """The registered ops and what stands in for them, as a decomposition table."""
+    """Ops and what stands in for them, as a decomposition table."""
     import pgnface.ops  # noqa: F401  registers them
 
     functions = (evaluate_morphable, sample_colors, solve_pose)
-    return {getattr(torch.ops.pgnface, f.__name__).default: f for f in functions}
+    table = {getattr(torch.ops.pgnface, f.__name__).default: f for f in functions}
+    return {**table, torch.ops.aten.prelu.default: prelu}

@@ -74,3 +74,9 @@ def test_samples_colours_inside_and_outside():
     torch.testing.assert_close(
         standard_ops.sample_colors(image, points), ops.sample_colors(image, points)
     )
+
+
+@pytest.mark.parametrize("slopes", [1, 5])
+def test_prelu(slopes):
+    x, weight = torch.randn(2, 5, 3, 4), torch.randn(slopes)
+    torch.testing.assert_close(standard_ops.prelu(x, weight), torch.prelu(x, weight))
