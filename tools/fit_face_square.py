@@ -4,7 +4,7 @@
     python tools/fit_face_square.py PATH_TO_AFLW2000
 
 The training blocks are fitted, faces and their mirror images; the errors of the validation blocks
-are printed by |yaw|, with the other detectors' beside them, in percent of the true square's side.
+are printed by |yaw|, with Haar's beside them, in percent of the true square's side.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from pgnface.data.detectors import build_detector
 from pgnface.data.face_square import face_axes, square_features
 from pgnface.data.images import read_image
 
-_BINS = ((0, 30), (30, 60), (60, 90))
+# The last bin holds what lies beyond, too.
+_BINS = ((0, 30), (30, 60), (60, np.inf))
 # Keeps coefficients small that the faces hardly determine.
 _RIDGE = 1e-5
 

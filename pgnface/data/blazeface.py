@@ -25,11 +25,13 @@ class Detection(NamedTuple):
         score: probability that it is one.
         box: ``(4,)`` centre x, y, width and height of the detector's own box.
         keypoints: ``(6, 2)``, in the order of :data:`pgnface.networks.blazeface.KEYPOINTS`.
+        trust: how well the size at which the network saw it suits the network, at most 1.
     """
 
     score: float
     box: NDArray[np.float32]
     keypoints: NDArray[np.float32]
+    trust: float = 1.0
 
     @property
     def square(self) -> SquareBox:
@@ -62,6 +64,10 @@ class BlazeFaceDetector:
     _SAME_FACE = 0.3
     # A box that shares so much of the smaller one's area is a part of a face, or the whole of one.
     _PART = 0.6
+    # Of profiles in boxes above 80 pixels the network sees a part: boxes of 40 count most when what
+    # several sizes show is blended, those of half or twice that little. Side errors of profiles
+    # after the fit of face_square: 8.4 % without this, 7.5 % with it.
+    _BEST_SIDE, _OCTAVES = 40.0, 0.4
     # So far below the threshold something counts where there is nothing else.
     _DOUBT = 0.1
 
@@ -148,19 +154,22 @@ class BlazeFaceDetector:
         batch = torch.from_numpy(stack).to(device).permute(0, 3, 1, 2).float() / 255
         scores, boxes, keypoints = self.network(batch)
         scores = scores.sigmoid()
+        octaves = boxes[..., 2].clamp(min=1).div(self._BEST_SIDE).log2() / self._OCTAVES
+        trust = torch.exp(-(octaves**2) / 2).clamp(min=1e-3)
         scale = torch.tensor([width, height], device=device) / torch.from_numpy(seen).to(device)
         shift = torch.from_numpy(corner).to(device)
         boxes = torch.cat(((boxes[..., :2] - shift) * scale, boxes[..., 2:] * scale), -1)
         keypoints = (keypoints - shift) * scale
         good = (scores > threshold) & (boxes[..., 2:] > 0).all(-1)
         return [
-            _detections(*(part[i][good[i]] for part in (scores, boxes, keypoints)))
+            _detections(*(part[i][good[i]] for part in (scores, boxes, keypoints, trust)))
             for i in range(len(images))
         ]
 
 
-def _detections(scores: Tensor, boxes: Tensor, keypoints: Tensor) -> list[Detection]:
-    columns = (scores.tolist(), boxes.float().cpu().numpy(), keypoints.float().cpu().numpy())
+def _detections(scores: Tensor, boxes: Tensor, keypoints: Tensor, trust: Tensor) -> list[Detection]:
+    arrays = (boxes.float().cpu().numpy(), keypoints.float().cpu().numpy())
+    columns = (scores.tolist(), *arrays, trust.tolist())
     return [Detection(*row) for row in zip(*columns, strict=True)]
 
 
@@ -169,7 +178,7 @@ def merge_overlaps(found: Sequence[Detection], overlap: float) -> list[Detection
 
     A detection and all that overlap it, by more than ``overlap`` in intersection over union, become
     one with the best score and the mean of their boxes and keypoints weighted by score (section 3.4
-    of the BlazeFace paper). That trembles less in a video than the best one alone.
+    of the BlazeFace paper) and by trust. That trembles less in a video than the best one alone.
     """
     left = sorted(found, key=lambda face: -face.score)
     merged = []
@@ -179,13 +188,14 @@ def merge_overlaps(found: Sequence[Detection], overlap: float) -> list[Detection
         same[0] = True
         group = [face for face, is_same in zip(left, same, strict=True) if is_same]
         left = [face for face, is_same in zip(left, same, strict=True) if not is_same]
-        weights = np.array([face.score for face in group], np.float32)
+        weights = np.array([face.score * face.trust for face in group], np.float32)
         weights /= weights.sum()
         merged.append(
             Detection(
                 group[0].score,
                 weights @ np.stack([face.box for face in group]),
                 np.tensordot(weights, np.stack([face.keypoints for face in group]), 1),
+                max(face.trust for face in group),
             )
         )
     return merged
@@ -224,4 +234,4 @@ def turn_back(face: Detection, shape: tuple[int, ...], quarters: int) -> Detecti
         width = shape[1 - turn % 2]
         points = np.stack((width - points[:, 1], points[:, 0]), 1)
     size = face.box[2:][:: 1 - 2 * (quarters % 2)]
-    return Detection(face.score, np.concatenate((points[0], size)), points[1:])
+    return face._replace(box=np.concatenate((points[0], size)), keypoints=points[1:])

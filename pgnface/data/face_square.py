@@ -7,9 +7,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from .cropping import SquareBox
 
-_CROSS = (-0.525, 0.210, -0.181)
-_DOWN = (0.244, -0.227, 1.036, -1.272, -0.213)
-_SIDE = (0.843, -0.228, -2.072, 3.257, 1.211, -1.465, 0.521)
+_CROSS = (-0.165, 0.074, -0.135)
+_DOWN = (0.122, -0.264, 0.790, -0.828, -0.262)
+_SIDE = (0.428, 0.309, -3.194, 4.275, 0.000, 0.114, -0.007)
 # Far from the faces of the fit the sum is not to be trusted.
 _SIDE_RANGE = (1.1, 1.8)
 

@@ -38,14 +38,15 @@ def test_finds_the_face_and_its_eyes(detector):
     assert pickle.loads(pickle.dumps(detector))(astronaut()) == [face.square]
 
 
-@pytest.mark.parametrize("quarters", [1, 2, 3])
-def test_finds_a_face_in_a_turned_photo(detector, quarters):
+# A face on its head is just seen without turning the photo, so its square is a rough one.
+@pytest.mark.parametrize(("quarters", "overlap"), [(1, 0.7), (2, 0.45), (3, 0.7)])
+def test_finds_a_face_in_a_turned_photo(detector, quarters, overlap):
     image = np.ascontiguousarray(np.rot90(astronaut(), quarters))
     found = detector.detect([image])[0]
     x, y = FACE.x, FACE.y
     for _ in range(quarters):
         x, y = y, 512 - x
-    assert intersection_over_union(found[0].square, FACE._replace(x=x, y=y)) > 0.55
+    assert intersection_over_union(found[0].square, FACE._replace(x=x, y=y)) > overlap
 
 
 @pytest.mark.parametrize("factor", [0.15, 2.5])
@@ -99,6 +100,12 @@ def test_detections_that_overlap_are_blended_by_score():
     np.testing.assert_allclose(best.keypoints, best.box[0])
     np.testing.assert_array_equal(other.box, faces[2].box)
     assert merge_overlaps([], 0.3) == []
+
+
+def test_what_is_trusted_less_counts_less():
+    faces = [detection(0.9, 10, 10, 20)._replace(trust=0.5), detection(0.6, 12, 10, 20)]
+    (face,) = merge_overlaps(faces, 0.3)
+    assert face.score == 0.9 and face.box[0] == pytest.approx((0.45 * 10 + 0.6 * 12) / 1.05)
 
 
 def test_detections_that_hardly_overlap_stay():
