@@ -68,8 +68,8 @@ def reconstruct_person(
 ) -> list[Face | None]:
     """The largest face of each photo as one person, ``None`` for a photo without a face.
 
-    What differs between photos by chance cancels in the mean of their identities, so several show a
-    person's shape better than one (docs/evaluation.md).
+    What differs between photos by chance cancels in the mean of their identities; what a network
+    gets wrong in all of them stays. ``pgnface evaluate shape`` measures by how much it helps.
 
     Args:
         photos: files, or ``(H, W, 3)`` uint8 RGB, of one person.
