@@ -34,6 +34,8 @@ class Aflw2000:
     passes: int | None = None
     """Times that the network sees a face, each but the first in a crop around the landmarks found
     before; default: 1 with true boxes, else 2."""
+    mirror: bool = True
+    """The network sees the mirror image of each face too, as in `pgnface reconstruct`."""
     batch_size: int = 32
     """Faces in one run of the network."""
     balanced: int = 0
@@ -60,6 +62,7 @@ class Aflw2000:
             annotations=self.annotations,
             boxes=self.boxes,
             passes=self.passes,
+            mirror=self.mirror,
             batch_size=self.batch_size,
             balanced=self.balanced,
             seed=self.seed,

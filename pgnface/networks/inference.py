@@ -14,7 +14,8 @@ from torch import Tensor
 
 from pgnface.data.cropping import SquareBox, crop, square_box
 from pgnface.geometry import Pose
-from pgnface.networks import PoseGuidanceNetwork, Prediction, join_predictions
+from pgnface.geometry.landmarks import LANDMARK_MIRROR
+from pgnface.networks import PoseGuidanceNetwork, Prediction, join_predictions, split_prediction
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,6 +93,7 @@ def predict_faces(
     images: Sequence[NDArray[np.uint8]],
     boxes: Sequence[SquareBox],
     passes: int = 1,
+    mirror: bool = False,
 ) -> Prediction:
     """Predict one face in each image, in that image's pixels, on the network's device.
 
@@ -101,6 +103,8 @@ def predict_faces(
         boxes: where the faces are.
         passes: 2 cuts the crops anew around the landmarks of the first pass, which makes the
             result depend less on the detector's habits.
+        mirror: in the last pass the network sees the mirror image of each face too
+            (:func:`predict_both_sides`).
     """
     if passes < 1:
         raise ValueError(f"passes must be at least 1, got {passes}")
@@ -108,10 +112,32 @@ def predict_faces(
     with _evaluating(network):
         for done in range(passes):
             crops, warps = crop_faces(images, boxes, network.config.image_size)
-            result = uncrop(network(crops.to(device)), warps.to(device))
-            if done + 1 < passes:
+            last = done + 1 == passes
+            seen = predict_both_sides if mirror and last else PoseGuidanceNetwork.__call__
+            result = uncrop(seen(network, crops.to(device)), warps.to(device))
+            if not last:
                 boxes = boxes_around(result)
     return result
+
+
+def predict_both_sides(network: PoseGuidanceNetwork, crops: Tensor) -> Prediction:
+    """Predict crops ``(N, 3, S, S)`` with the mean landmarks of the crops and their mirror images.
+
+    What the landmarks decide follows: a solved pose, and the posed landmarks. Coefficients,
+    position map and a regressed pose are those of the crops themselves.
+    """
+    own, mirrored = split_prediction(network(torch.cat((crops, crops.flip(-1)))), [len(crops)] * 2)
+    swap = list(LANDMARK_MIRROR)
+    turned = mirrored.landmarks[:, swap]
+    turned = torch.cat((crops.shape[-1] - turned[..., :1], turned[..., 1:]), -1)
+    return network.complete(
+        own.identity,
+        own.expression,
+        own.position_map,
+        (own.landmarks + turned) / 2,
+        (own.landmark_weights + mirrored.landmark_weights[:, swap]) / 2,
+        None if network.pose_head is None else own.pose,
+    )
 
 
 def boxes_around(prediction: Prediction) -> list[SquareBox]:

@@ -163,20 +163,37 @@ class PoseGuidanceNetwork(nn.Module):
         identity, expression = self.coefficient_head(code)
         with _full_precision(image.device.type):
             position_map, landmarks = self._positions(parameters)
-            points = self.model.landmark_points(identity, expression)
             weights = (
                 landmarks.new_ones(landmarks.shape[:2])
                 if self.confidence_head is None
                 else self.confidence_head(code.float())
             )
-            if self.pose_head is None:
-                pose = solve_head_pose(points, landmarks, weights)
-            else:
+            pose = None
+            if self.pose_head is not None:
+                points = self.model.landmark_points(identity, expression)
                 pose = self._regressed_pose(code.float(), points)
-            posed = apply_pose(pose, points)
-            offsets = pose.scale[:, None, None] * (
-                self.landmark_offsets @ pose.image_rotation.transpose(-1, -2)
-            )
+            return self.complete(identity, expression, position_map, landmarks, weights, pose)
+
+    def complete(
+        self,
+        identity: Tensor,
+        expression: Tensor,
+        position_map: Tensor,
+        landmarks: Tensor,
+        weights: Tensor,
+        pose: Pose | None = None,
+    ) -> Prediction:
+        """The pose solved from landmarks, unless it is given, and all that follows from it.
+
+        The arguments are those of :class:`Prediction`.
+        """
+        points = self.model.landmark_points(identity, expression)
+        if pose is None:
+            pose = solve_head_pose(points, landmarks, weights)
+        posed = apply_pose(pose, points)
+        offsets = pose.scale[:, None, None] * (
+            self.landmark_offsets @ pose.image_rotation.transpose(-1, -2)
+        )
         return Prediction(
             identity=identity,
             expression=expression,

@@ -124,7 +124,7 @@ def _find(
     # Crops cut anew around the landmarks depend less on the detector's habits, and two detections
     # of one face become alike.
     boxes = _distinct(boxes_around(predict_faces(network, [image] * len(boxes), boxes)))
-    return boxes, predict_faces(network, [image] * len(boxes), boxes)
+    return boxes, predict_faces(network, [image] * len(boxes), boxes, mirror=True)
 
 
 def reconstruct_files(

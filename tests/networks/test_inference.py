@@ -1,10 +1,20 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
 
 from pgnface.data.cropping import SquareBox
-from pgnface.geometry import apply_pose
-from pgnface.networks.inference import crop_faces, predict, predict_faces, uncrop
+from pgnface.geometry import apply_pose, solve_head_pose
+from pgnface.geometry.landmarks import LANDMARK_MIRROR
+from pgnface.networks.inference import (
+    boxes_around,
+    crop_faces,
+    predict,
+    predict_both_sides,
+    predict_faces,
+    uncrop,
+)
 
 SIZE = 32
 
@@ -49,3 +59,48 @@ def test_the_networks_mode_is_kept(tiny_network, photo):
     predict_faces(tiny_network, [photo], BOXES[:1])
     assert tiny_network.training
     tiny_network.eval()
+
+
+@pytest.fixture(scope="module")
+def random_network(tiny_network):
+    """Not the mean face for everyone, as a fresh network is."""
+    network = copy.deepcopy(tiny_network)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for value in network.map_head.parameters():
+            value += 0.05 * torch.randn(value.shape, generator=generator)
+    return network
+
+
+def in_the_mirror(points):
+    """Landmarks ``(N, 68, 3)`` of a crop, in its mirror image."""
+    swapped = points[:, list(LANDMARK_MIRROR)]
+    return torch.cat((SIZE - swapped[..., :1], swapped[..., 1:]), -1)
+
+
+def test_both_sides_say_the_same_of_a_face_and_its_mirror_image(random_network, photo):
+    crops, _ = crop_faces([photo] * 2, BOXES, SIZE)
+    with torch.no_grad():
+        face, image = (predict_both_sides(random_network, c) for c in (crops, crops.flip(-1)))
+        alone = random_network(crops).landmarks
+    torch.testing.assert_close(in_the_mirror(image.landmarks), face.landmarks)
+    assert not torch.allclose(alone, face.landmarks, atol=1e-3)
+    own = random_network(crops).landmarks, in_the_mirror(random_network(crops.flip(-1)).landmarks)
+    torch.testing.assert_close(face.landmarks, (own[0] + own[1]) / 2)
+
+
+def test_the_pose_follows_the_landmarks_of_both_sides(random_network, photo):
+    crops, _ = crop_faces([photo] * 2, BOXES, SIZE)
+    with torch.no_grad():
+        face = predict_both_sides(random_network, crops)
+        points = random_network.model.landmark_points(face.identity, face.expression)
+        solved = solve_head_pose(points, face.landmarks, face.landmark_weights)
+    torch.testing.assert_close(face.pose.rotation, solved.rotation)
+    torch.testing.assert_close(face.posed_landmarks, apply_pose(solved, points))
+
+
+def test_the_mirror_image_is_seen_in_the_last_pass_alone(random_network, photo):
+    once = predict_faces(random_network, [photo], BOXES[:1])
+    again = predict_faces(random_network, [photo], boxes_around(once), mirror=True)
+    both = predict_faces(random_network, [photo], BOXES[:1], passes=2, mirror=True)
+    torch.testing.assert_close(both.landmarks, again.landmarks)

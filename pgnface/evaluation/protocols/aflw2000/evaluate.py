@@ -58,6 +58,7 @@ def evaluate_aflw2000(
     annotations: str | Path | None = None,
     boxes: str = "landmarks",
     passes: int | None = None,
+    mirror: bool = True,
     batch_size: int = 32,
     balanced: int = 0,
     seed: int = 0,
@@ -82,6 +83,8 @@ def evaluate_aflw2000(
         passes: times that the network sees a face, after the first in a crop around the landmarks
             of the time before; by default one in the true box and two in others, as
             :func:`pgnface.reconstruct` does.
+        mirror: the network sees the mirror image of each face too, as there
+            (:func:`pgnface.networks.inference.predict_both_sides`).
         batch_size: faces in one run of the network.
         balanced: adds tables of a subset with so many faces in each bin; none for 0.
         seed: of that subset and of the jitter.
@@ -108,7 +111,7 @@ def evaluate_aflw2000(
     rule = BoxRule(boxes, seed)
     if passes is None:
         passes = 1 if boxes == "landmarks" else 2
-    results = predict_samples(network, paths, rule, batch_size, skipped, basis, passes)
+    results = predict_samples(network, paths, rule, batch_size, skipped, basis, passes, mirror)
     if not results.paths:
         reason = next(iter(skipped.values()), "there are no images with a .mat beside them")
         raise UserError(
@@ -149,6 +152,7 @@ def evaluate_aflw2000(
             "split": split,
             "boxes": boxes,
             "passes": passes,
+            "mirror": mirror,
             **({"missed": rule.missed} if boxes == "detector" else {}),
             "images": len(results.paths),
             "left_out": len(skipped),

@@ -58,6 +58,7 @@ def predict_samples(
     skipped: dict[str, str],
     basis: DenseBasis | None = None,
     passes: int = 1,
+    mirror: bool = False,
 ) -> Results:
     """Predict every sample; those that cannot be used go to ``skipped`` with the reason."""
     if batch_size < 1:
@@ -77,6 +78,7 @@ def predict_samples(
             [sample.image for sample in samples],
             [sample.box for sample in samples],
             passes=passes,
+            mirror=mirror,
         )
         if basis is not None:
             dense.append(_dense_errors(network, prediction, samples))
