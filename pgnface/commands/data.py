@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, subcommand
 
+from .label import Label
+
 
 @dataclass
 class Prepare:
@@ -134,47 +136,6 @@ class Profile:
         )
         if counts["skipped"]:
             print(f"photos left out: {counts['skipped']}: {self.output / SKIPPED}")
-
-
-@dataclass
-class Label:
-    """Give unlabelled face crops the landmarks that trained networks agree on. The same command
-    continues after an interruption."""
-
-    shards: Positional[str]
-    """Shards of face crops: a folder, or a path with wildcards or braces."""
-    checkpoints: tuple[str, ...] = ("default",)
-    """The teachers: checkpoints or folders of training runs; default: the shipped weights."""
-    output: Path = Path("pgnface-labels")
-    """Folder for the labelled shards, labels.json and skipped.jsonl."""
-    largest_spread: float = 4.0
-    """Percent of the face by which the teachers, and views of its mirror image, may differ."""
-    extent: float = 1.0
-    """Side of the face's square over the longer side of an image whose .json does not say."""
-    json: bool = False
-    """Print the counts as JSON and nothing else."""
-
-    def run(self) -> None:
-        import json
-
-        from pgnface._output import progress_bar
-        from pgnface.data.labelling import SKIPPED, label_shards
-        from pgnface.networks.inference import resolve_network
-
-        teachers = [resolve_network(checkpoint) for checkpoint in self.checkpoints]
-        with progress_bar("shards labelled", shown=not self.json) as update:
-            counts = label_shards(
-                *(self.shards, self.output, teachers),
-                largest_spread=self.largest_spread,
-                extent=self.extent,
-                advance=update,
-            )
-        if self.json:
-            print(json.dumps(counts))
-            return
-        print(f"faces labelled in {self.output}: {counts['labelled']}")
-        if counts["skipped"]:
-            print(f"left out: {counts['skipped']}: {self.output / SKIPPED}")
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Landmarks of unlabelled faces, as trained networks see them.
+"""Landmarks of unlabelled faces, as teachers see them.
 
 Pseudo-labels (Lee, ICML workshops 2013), in the way of Xie et al., *Self-training with Noisy
 Student* (CVPR 2020): teachers look at clean crops and at their mirror images, the student then
@@ -7,12 +7,12 @@ learns their mean from crops that are moved, occluded and degraded.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,14 +23,13 @@ from torch import Tensor
 
 from pgnface._errors import NothingFoundError, UserError
 from pgnface._output import prepare_folder
-from pgnface.geometry.landmarks import LANDMARK_MIRROR
 
 from .cropping import BOX_SCALE, SquareBox, square_box, square_boxes
 from .images import decode_image
 from .shards import ShardImage, expand_shards, read_shard
 
 if TYPE_CHECKING:
-    from pgnface.networks import PoseGuidanceNetwork
+    from .teachers import Teacher, YawWeights
 
 MANIFEST = "labels.json"
 SKIPPED = "skipped.jsonl"
@@ -42,7 +41,8 @@ class TaughtLandmarks(NamedTuple):
     """What teachers say of ``N`` faces.
 
     Attributes:
-        landmarks: ``(N, 68, 3)`` in pixels of the images, in the style of the annotation.
+        landmarks: ``(N, 68, 3)`` in pixels of the images, in the style of the annotation, of mean
+            depth 0; NaN where no teacher sees a face.
         spread: ``(N,)``, mean over the landmarks of the standard deviation of their 2D places among
             the teachers and the mirror images, in percent of the longer side of the landmarks' box.
     """
@@ -53,53 +53,62 @@ class TaughtLandmarks(NamedTuple):
 
 @torch.no_grad()
 def teach_landmarks(
-    teachers: Sequence[PoseGuidanceNetwork],
+    teachers: Sequence[Teacher],
     images: Sequence[NDArray[np.uint8]],
     boxes: Sequence[SquareBox],
+    weights: YawWeights | None = None,
     passes: int = 2,
 ) -> TaughtLandmarks:
-    """Mean landmarks of several networks and of the faces' mirror images.
+    """Mean landmarks of several teachers and of the faces' mirror images.
 
     Args:
-        teachers: in evaluation mode.
+        teachers: what sees landmarks.
         images: ``(H, W, 3)`` uint8 RGB, one for each box.
         boxes: where the faces are, roughly.
+        weights: of the teachers; all count alike without.
         passes: how often the faces are cut; from the second time on around the landmarks of the
             time before.
     """
     for done in range(passes):
-        seen = torch.stack([v for teacher in teachers for v in _both_sides(teacher, images, boxes)])
-        mean = seen.mean(0)
+        views = torch.stack([torch.stack(t.both_sides(images, boxes)) for t in teachers])
+        views = views - views[..., 2:].mean(-2, keepdim=True) * views.new_tensor([0, 0, 1])
+        trust = views.isfinite().all(-1).all(-1).to(views)
+        views = views.nan_to_num()
+        mean = _mean(views, trust)
+        if weights is not None:
+            # By the yaw of the plain mean, and then of the mean by those weights.
+            for _ in range(2):
+                known = trust.sum((0, 1)) > 0
+                by_yaw = torch.zeros_like(trust[:, 0])
+                by_yaw[:, known] = weights(mean[known])
+                mean = _mean(views, trust * by_yaw[:, None])
+            trust = trust * by_yaw[:, None]
         if done + 1 < passes:
-            boxes = [square_box(points) for points in mean.numpy()]
+            boxes = [
+                square_box(points) if np.isfinite(points).all() else box
+                for points, box in zip(mean.numpy(), boxes, strict=True)
+            ]
     side = square_boxes(mean)[:, 2] / BOX_SCALE
-    deviation = (seen - mean)[..., :2].square().sum(-1).mean(0).sqrt()
+    squares = (views - mean)[..., :2].square().sum(-1)
+    share = trust / trust.sum((0, 1))
+    deviation = (share[..., None] * squares).sum((0, 1)).sqrt()
     return TaughtLandmarks(mean, 100 * deviation.mean(-1) / side)
 
 
-def _both_sides(
-    teacher: PoseGuidanceNetwork, images: Sequence[NDArray[np.uint8]], boxes: Sequence[SquareBox]
-) -> tuple[Tensor, Tensor]:
-    """Landmarks by the faces and by their mirror images, in pixels of the images."""
-    from pgnface.networks.inference import crop_faces, predict, uncrop
-
-    size = teacher.config.image_size
-    crops, warps = crop_faces(images, boxes, size)
-    mirrored = predict(teacher, crops.flip(-1), _BATCH)
-    points = mirrored.annotated_landmarks[:, list(LANDMARK_MIRROR)]
-    points = torch.cat((size - points[..., :1], points[..., 1:]), -1)
-    mirrored = mirrored._replace(annotated_landmarks=points)
-    return tuple(
-        uncrop(prediction, warps).annotated_landmarks
-        for prediction in (predict(teacher, crops, _BATCH), mirrored)
-    )
+def _mean(views: Tensor, trust: Tensor) -> Tensor:
+    """Mean ``(N, 68, 3)`` of views ``(T, 2, N, 68, 3)`` by weights ``(T, 2, N)``; NaN where all
+    are 0.
+    """
+    share = trust / trust.sum((0, 1))
+    return (share[..., None, None] * views).sum((0, 1))
 
 
 def label_shards(
     shards: str | Path,
     output: str | Path,
-    teachers: Sequence[PoseGuidanceNetwork],
+    teachers: Sequence[Teacher],
     *,
+    weights: YawWeights | None = None,
     largest_spread: float = 4.0,
     extent: float = 1.0,
     advance: Callable[[int, int], None] = lambda done, total: None,
@@ -114,7 +123,8 @@ def label_shards(
     Args:
         shards: see :class:`pgnface.data.shards.ShardSource`.
         output: folder.
-        teachers: networks in evaluation mode.
+        teachers: what sees landmarks.
+        weights: of the teachers; all count alike without.
         largest_spread: a face whose teachers differ by more is left out.
         extent: side of the face's square over the longer side of an image without ``crop_box``.
         advance: told the number of shards done and of all.
@@ -136,7 +146,8 @@ def label_shards(
     if any(path.resolve().parent == output.resolve() for path in paths):
         raise UserError(f"output {output} holds the shards that are to be labelled")
     asked = {
-        "teachers": [_digest(teacher) for teacher in teachers],
+        "teachers": [teacher.digest for teacher in teachers],
+        "weights": None if weights is None else weights.weights.round(3).tolist(),
         "largest_spread": largest_spread,
         "extent": extent,
         "shards": {path.name: path.stat().st_size for path in paths},
@@ -146,7 +157,8 @@ def label_shards(
         if path.name not in finished or not (output / path.name).is_file():
             skipped: dict[str, str] = {}
             images = read_shard(path, skipped)
-            lines = _labelled(images, teachers, largest_spread, extent, skipped)
+            teach = partial(teach_landmarks, teachers, weights=weights)
+            lines = _labelled(images, teach, largest_spread, extent, skipped)
             count = _write_shard(output / path.name, lines)
             finished[path.name] = {"labelled": count, "skipped": skipped}
             _write_json(output / MANIFEST, {**asked, "finished": finished})
@@ -163,7 +175,7 @@ def label_shards(
 
 def _labelled(
     images: Iterator[ShardImage],
-    teachers: Sequence[PoseGuidanceNetwork],
+    teach: Callable[..., TaughtLandmarks],
     largest_spread: float,
     extent: float,
     skipped: dict[str, str],
@@ -182,9 +194,12 @@ def _labelled(
             pixels.append(decoded)
         if not usable:
             continue
-        taught = teach_landmarks(teachers, pixels, boxes)
+        taught = teach(pixels, boxes)
         for image, points, spread in zip(usable, taught.landmarks, taught.spread, strict=True):
-            if not spread <= largest_spread:
+            if not spread.isfinite():
+                skipped[image.name] = "no teacher sees a face"
+                continue
+            if spread > largest_spread:
                 skipped[image.name] = f"the teachers differ by {spread:.1f} % of the face"
                 continue
             labels = {
@@ -233,14 +248,30 @@ def _finished(manifest: Path, asked: dict) -> dict[str, dict]:
     return finished
 
 
-def _digest(network: PoseGuidanceNetwork) -> str:
-    digest = hashlib.sha256()
-    for value in network.state_dict().values():
-        digest.update(value.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
 def _write_json(path: Path, content: dict) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(json.dumps(content, indent=2) + "\n")
     os.replace(temporary, path)
+
+
+def draw_labels(folder: str | Path, path: str | Path, count: int) -> Path:
+    """Draw ``count`` labelled faces, from evenly spread places of the shards, into one picture.
+
+    Args:
+        folder: what :func:`label_shards` wrote.
+        path: the PNG.
+        count: of faces, at most.
+    """
+    from pgnface.evaluation.plots import Tile, contact_sheet
+
+    finished = json.loads((Path(folder) / MANIFEST).read_text())["finished"]
+    total = sum(part["labelled"] for part in finished.values())
+    chosen = set(np.linspace(0, total - 1, min(count, total)).astype(int).tolist())
+    images = chain.from_iterable(read_shard(shard, {}) for shard in expand_shards(folder))
+    tiles = []
+    for i, image in enumerate(images):
+        if i in chosen:
+            points = np.array(image.about["landmarks"])[:, :2]
+            pixels = decode_image(image.data, image.name)
+            tiles.append(Tile(pixels, points, points[:0], f"{image.about['spread']:.1f} %"))
+    return contact_sheet({"Labelled faces and the teachers' spread": tiles}, path)

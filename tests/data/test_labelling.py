@@ -13,6 +13,7 @@ from pgnface.data import labelling
 from pgnface.data.cropping import SquareBox
 from pgnface.data.labelling import label_shards, teach_landmarks
 from pgnface.data.shards import ShardSource, read_shard
+from pgnface.data.teachers import NetworkTeacher
 from pgnface.geometry import Pose
 from pgnface.geometry.landmarks import LANDMARK_MIRROR
 from pgnface.morphable import save_model
@@ -25,7 +26,7 @@ from .faces import encoded, write_shard
 CROP = 64
 
 
-class SpotTeacher(torch.nn.Module):
+class SpotNetwork(torch.nn.Module):
     """Puts a symmetric face around the bright spot of a crop, a few pixels to its right."""
 
     def __init__(self, error=0.0):
@@ -52,6 +53,10 @@ class SpotTeacher(torch.nn.Module):
         )
 
 
+def spot_teacher(error=0.0):
+    return NetworkTeacher(SpotNetwork(error))
+
+
 def face(x, y, size=90):
     image = np.zeros((size, size, 3), np.uint8)
     image[y - 3 : y + 4, x - 3 : x + 4] = 255
@@ -59,11 +64,11 @@ def face(x, y, size=90):
 
 
 def test_landmarks_are_in_pixels_of_the_image():
-    taught = teach_landmarks([SpotTeacher()], [face(40, 50)], [SquareBox(45, 45, 90)])
+    taught = teach_landmarks([spot_teacher()], [face(40, 50)], [SquareBox(45, 45, 90)])
     middle = taught.landmarks.mean(1)[0]
-    expected = SpotTeacher().shape.mean(0)
+    expected = SpotNetwork().shape.mean(0)
     # The second crop is as large as the landmarks of the first: one of its pixels is `scale`.
-    scale = 1.35 * float(np.ptp(SpotTeacher().shape[:, :2].numpy(), 0).max()) * 90 / CROP / CROP
+    scale = 1.35 * float(np.ptp(SpotNetwork().shape[:, :2].numpy(), 0).max()) * 90 / CROP / CROP
     np.testing.assert_allclose(middle[:2], [40.5, 50.5] + scale * expected[:2].numpy(), atol=0.3)
     assert float(taught.spread[0]) < 0.5
 
@@ -72,12 +77,12 @@ def test_the_spread_is_that_of_teachers_and_sides():
     """Errors of +-e pixels to the right turn round in the mirror, so the deviation is e."""
     wrong, box = 2.0, SquareBox(45.5, 45.5, float(CROP))
     images = [face(45, 45)]
-    alone = teach_landmarks([SpotTeacher(wrong)], images, [box], passes=1)
-    exact = teach_landmarks([SpotTeacher()], images, [box], passes=1)
+    alone = teach_landmarks([spot_teacher(wrong)], images, [box], passes=1)
+    exact = teach_landmarks([spot_teacher()], images, [box], passes=1)
     torch.testing.assert_close(alone.landmarks, exact.landmarks, atol=1e-3, rtol=0)
     side = float(np.ptp(exact.landmarks[0, :, :2].numpy(), 0).max())
     assert float(alone.spread[0]) == pytest.approx(100 * wrong / side, rel=1e-3)
-    both = teach_landmarks([SpotTeacher(wrong), SpotTeacher()], images, [box], passes=1)
+    both = teach_landmarks([spot_teacher(wrong), spot_teacher()], images, [box], passes=1)
     assert float(both.spread[0]) == pytest.approx(100 * wrong / side / 2**0.5, rel=1e-3)
 
 
@@ -94,7 +99,7 @@ def shards(tmp_path):
 def test_shards_are_written_again_with_landmarks(shards, tmp_path):
     seen = []
     counts = label_shards(
-        shards, tmp_path / "out", [SpotTeacher()], advance=lambda *done: seen.append(done)
+        shards, tmp_path / "out", [spot_teacher()], advance=lambda *done: seen.append(done)
     )
     assert counts == {"shards": 2, "labelled": 4, "skipped": 1} and seen == [(1, 2), (2, 2)]
     old, new = (
@@ -112,24 +117,26 @@ def test_shards_are_written_again_with_landmarks(shards, tmp_path):
 
 
 def test_the_same_call_continues(shards, tmp_path, monkeypatch):
-    label_shards(shards, tmp_path / "out", [SpotTeacher()])
+    label_shards(shards, tmp_path / "out", [spot_teacher()])
     before = (tmp_path / "out/a.tar").read_bytes()
     (tmp_path / "out/b.tar").unlink()
     asked = []
     teach = labelling.teach_landmarks
     monkeypatch.setattr(
-        labelling, "teach_landmarks", lambda t, i, b: asked.append(len(i)) or teach(t, i, b)
+        labelling,
+        "teach_landmarks",
+        lambda t, i, b, **k: asked.append(len(i)) or teach(t, i, b, **k),
     )
-    counts = label_shards(shards, tmp_path / "out", [SpotTeacher()])
+    counts = label_shards(shards, tmp_path / "out", [spot_teacher()])
     assert asked == [1] and counts == {"shards": 2, "labelled": 4, "skipped": 1}
     assert (tmp_path / "out/a.tar").read_bytes() == before
     with pytest.raises(UserError, match="other labels, which differ in teachers"):
-        label_shards(shards, tmp_path / "out", [SpotTeacher(1.0)])
+        label_shards(shards, tmp_path / "out", [spot_teacher(1.0)])
 
 
 def test_faces_on_which_the_teachers_differ_are_left_out(shards, tmp_path):
     with pytest.raises(NothingFoundError, match="no face was labelled"):
-        label_shards(shards, tmp_path / "out", [SpotTeacher(10.0)])
+        label_shards(shards, tmp_path / "out", [spot_teacher(10.0)])
     lines = (tmp_path / "out/skipped.jsonl").read_text().splitlines()
     assert len(lines) == 5 and sum("teachers differ by" in line for line in lines) == 4
 
@@ -138,11 +145,11 @@ def test_mistakes(shards, tmp_path):
     with pytest.raises(UserError, match="at least one network"):
         label_shards(shards, tmp_path / "out", [])
     with pytest.raises(UserError, match="holds the shards"):
-        label_shards(shards, shards, [SpotTeacher()])
+        label_shards(shards, shards, [spot_teacher()])
     with pytest.raises(UserError, match="largest_spread must be positive"):
-        label_shards(shards, tmp_path / "out", [SpotTeacher()], largest_spread=0)
+        label_shards(shards, tmp_path / "out", [spot_teacher()], largest_spread=0)
     with pytest.raises(FileNotFoundError):
-        label_shards(tmp_path / "none.tar", tmp_path / "out", [SpotTeacher()])
+        label_shards(tmp_path / "none.tar", tmp_path / "out", [spot_teacher()])
 
 
 def test_command(shards, tmp_path, capsys):
