@@ -41,3 +41,35 @@ class BlazeBlock(nn.Module):
         if self.added_channels:
             shortcut = F.pad(shortcut, (0, 0, 0, 0, 0, self.added_channels))
         return self.activation(self.pointwise(self.depthwise(x)) + shortcut)
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    """Normalisation that does not depend on the batch (Wu and He, ECCV 2018)."""
+    return nn.GroupNorm(8, channels)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions around an identity (He et al. 2016).
+
+    The shortcut of a strided block averages before it projects, so that it uses every pixel.
+    """
+
+    def __init__(self, channels_in: int, channels: int, stride: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels_in, channels, 3, stride, 1, bias=False)
+        self.norm1 = group_norm(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
+        self.norm2 = group_norm(channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.shortcut = nn.Identity()
+        if channels_in != channels:
+            self.shortcut = nn.Sequential(
+                nn.AvgPool2d(stride) if stride > 1 else nn.Identity(),
+                nn.Conv2d(channels_in, channels, 1, bias=False),
+                group_norm(channels),
+            )
+        nn.init.zeros_(self.norm2.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.relu(self.norm1(self.conv1(x)))
+        return self.relu(self.norm2(self.conv2(y)) + self.shortcut(x))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-EncoderName = Literal["small", "mobile", "resnet18", "resnet50"]
+EncoderName = Literal["small", "mobile", "mobile_deep", "resnet18", "resnet50"]
 PoseMode = Literal["solved", "regressed"]
 
 ENCODER_STRIDE = 32
@@ -18,7 +18,8 @@ class NetworkConfig:
 
     Attributes:
         encoder: "small" (1.7 million parameters, trains from nothing on CPUs), "mobile" (0.1
-            million, the trunk of FaceMesh), "resnet18" or "resnet50" (He et al. 2016, torchvision's
+            million, the trunk of FaceMesh), "mobile_deep" (3 million, the same with plain
+            convolutions behind it), "resnet18" or "resnet50" (He et al. 2016, torchvision's
             parameter names).
         image_size: side of the square input in pixels, a multiple of 32.
         map_size: side of the UV position map, 8 times a power of two.

@@ -9,7 +9,7 @@ from pgnface.networks import build_encoder, load_encoder_weights
 from pgnface.networks.encoders import ResNet
 
 
-@pytest.mark.parametrize("name", ["small", "mobile", "resnet18", "resnet50"])
+@pytest.mark.parametrize("name", ["small", "mobile", "mobile_deep", "resnet18", "resnet50"])
 def test_pyramid(name):
     encoder = build_encoder(name).eval()
     features = encoder(torch.rand(2, 3, 64, 96))
@@ -82,6 +82,21 @@ def test_mobile_pads_on_the_right_and_below():
         image = torch.rand(1, 3, 64, 64)
         stem = encoder.stem(F.pad(image, (0, 1, 0, 1)))
     torch.testing.assert_close(stem[:, 0], image[:, :, ::2, ::2].sum(1))
+
+
+def test_the_deep_encoder_starts_from_the_weights_of_the_light_one(tmp_path):
+    light, deep = build_encoder("mobile"), build_encoder("mobile_deep")
+    before = {k: v.clone() for k, v in deep.state_dict().items() if k.startswith("deep.")}
+    save_file(light.state_dict(), tmp_path / "trunk.safetensors")
+    load_encoder_weights(deep, tmp_path / "trunk.safetensors")
+    image = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        maps, deepest = light(image).maps, deep(image).maps[-1]
+    assert torch.equal(deepest[:, :128], maps[-1])
+    assert all(torch.equal(deep.state_dict()[name], value) for name, value in before.items())
+    with pytest.raises(ValueError, match="has unknown deep"):
+        save_file(deep.state_dict(), tmp_path / "deep.safetensors")
+        load_encoder_weights(light, tmp_path / "deep.safetensors")
 
 
 def test_unknown_names():

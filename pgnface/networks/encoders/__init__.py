@@ -14,6 +14,7 @@ from .weights import load_encoder_weights
 _BUILDERS = {
     "small": SmallEncoder,
     "mobile": MobileEncoder,
+    "mobile_deep": lambda: MobileEncoder(deep=True),
     "resnet18": lambda: ResNet(18),
     "resnet50": lambda: ResNet(50),
 }

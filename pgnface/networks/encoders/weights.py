@@ -14,7 +14,8 @@ from torch import Tensor, nn
 def load_encoder_weights(encoder: nn.Module, path: str | Path) -> None:
     """Load an encoder's weights, such as torchvision's ResNet-50, into it.
 
-    The classifier (``fc.*``) is dropped, and a ``module.`` in front of all names too.
+    The classifier (``fc.*``) is dropped, and a ``module.`` in front of all names too. Parameters
+    that the encoder calls ``fresh`` may be missing, and keep their values.
 
     Args:
         encoder: from :func:`~pgnface.networks.encoders.build_encoder`.
@@ -33,7 +34,12 @@ def load_encoder_weights(encoder: nn.Module, path: str | Path) -> None:
     }
     expected = encoder.state_dict()
     # Files written before torch 0.4.1 lack the batch counters, which inference does not use.
-    missing = [k for k in expected if k not in state and not k.endswith("num_batches_tracked")]
+    fresh = getattr(encoder, "fresh", ())
+    missing = [
+        k
+        for k in expected
+        if not (k in state or k.endswith("num_batches_tracked") or k.startswith(fresh))
+    ]
     unknown = [k for k in state if k not in expected]
     shapes = [k for k in state if k in expected and state[k].shape != expected[k].shape]
     for problem, names in (("lacks", missing), ("has unknown", unknown), ("has misshapen", shapes)):
