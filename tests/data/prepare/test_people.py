@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pgnface._errors import UserError
-from pgnface.data import ShardsConfig, build_source
+from pgnface.data import ShardsConfig, build_source, shards
 from pgnface.data.cropping import SquareBox
 from pgnface.data.prepare import PrepareSettings, prepare
 from pgnface.data.prepare.frames import FaceTrack
@@ -78,7 +78,7 @@ def test_prepared_shards_are_not_read_to_be_counted(prepared, tmp_path, monkeypa
         (copy / path.name).write_bytes(path.read_bytes())
     expected = ShardSource(copy, SIZE, frames=3, group=group)
     with monkeypatch.context() as patch:
-        patch.setattr(ShardSource, "_read", None)
+        patch.setattr(shards, "read_shard", None)
         source = ShardSource(prepared, SIZE, frames=3, group=group)
     assert len(source) == len(expected) and source.skipped == expected.skipped
     assert_equal(source.batch(2, 6), expected.batch(2, 6))
