@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -28,6 +28,10 @@ class CropJitter:
     scale: float = 0.07
     shift: float = 0.04
     angle: float = 12.0
+
+    def widened(self, factor: float) -> CropJitter:
+        """One whose side and centre vary ``factor`` times as much; the turn stays."""
+        return replace(self, scale=factor * self.scale, shift=factor * self.shift)
 
     def warp(self, box: SquareBox, size: int, rng: np.random.Generator) -> NDArray[np.float64]:
         """A random warp ``(2, 3)`` of a crop of ``size`` pixels about a box; 2.5 deviations at

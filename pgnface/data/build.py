@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .augment import CropJitter
 from .config import (
     Aflw2000Config,
     AflwConfig,
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from .source import Source
 
 
-def build_source(config: SourceConfig, model: MorphableModel, image_size: int) -> Source:
+def build_source(
+    config: SourceConfig, model: MorphableModel, image_size: int, crop_jitter: float = 1.0
+) -> Source:
     """Make the source that a description names.
 
     Args:
@@ -30,26 +33,33 @@ def build_source(config: SourceConfig, model: MorphableModel, image_size: int) -
         model: the face model: what synthetic people are rendered from, and the sizes of the
             coefficients everywhere.
         image_size: pixels of the crops.
+        crop_jitter: the crops vary in place and size this many times as much as by default.
 
     Raises:
         FileNotFoundError, UserError: when its files are missing or unusable.
         TypeError: for something that describes no source.
     """
-    sizes = {
+    jitter = CropJitter().widened(crop_jitter)
+    settings = {
         "identity_count": model.identity_count,
         "expression_count": model.expression_count,
+        "jitter": jitter,
     }
     match config:
         case SyntheticConfig():
             from .partial import PartialSource
             from .synthetic import SyntheticCrops, SyntheticSource
+            from .synthetic.people import JITTER
 
             given = (model, image_size, config.frames, config.seed)
             if config.crops:
-                people = SyntheticCrops(*given, backgrounds=config.backgrounds)
+                people = SyntheticCrops(*given, jitter, backgrounds=config.backgrounds)
             else:
                 people = SyntheticSource(
-                    *given, backgrounds=config.backgrounds, degrade_images=config.degrade
+                    *given,
+                    backgrounds=config.backgrounds,
+                    degrade_images=config.degrade,
+                    jitter=JITTER.widened(crop_jitter),
                 )
             if config.labels == "all" and config.pictures is None:
                 return people
@@ -61,7 +71,7 @@ def build_source(config: SourceConfig, model: MorphableModel, image_size: int) -
                 *(config.root, image_size, config.split),
                 seed=config.seed,
                 augment=config.augment,
-                **sizes,
+                **settings,
             )
         case W300LpConfig():
             from .w300lp import W300LpSource
@@ -71,7 +81,7 @@ def build_source(config: SourceConfig, model: MorphableModel, image_size: int) -
                 *(config.subsets, config.mirrored, config.turned),
                 seed=config.seed,
                 augment=config.augment,
-                **sizes,
+                **settings,
             )
         case LandmarkFolderConfig():
             from .landmark_folder import LandmarkFolderSource
@@ -80,7 +90,7 @@ def build_source(config: SourceConfig, model: MorphableModel, image_size: int) -
                 *(config.root, image_size, config.split, config.jaw),
                 seed=config.seed,
                 augment=config.augment,
-                **sizes,
+                **settings,
             )
         case AflwConfig():
             from .aflw import AflwSource
@@ -89,7 +99,7 @@ def build_source(config: SourceConfig, model: MorphableModel, image_size: int) -
                 *(config.root, image_size, config.split),
                 seed=config.seed,
                 augment=config.augment,
-                **sizes,
+                **settings,
             )
         case FolderConfig():
             from .folder import FolderSource
@@ -97,7 +107,7 @@ def build_source(config: SourceConfig, model: MorphableModel, image_size: int) -
             return FolderSource(
                 *(config.root, image_size, config.frames, config.detector),
                 *(config.extent, config.seed),
-                **sizes,
+                **settings,
             )
         case ShardsConfig():
             from .shards import ShardSource
@@ -105,12 +115,12 @@ def build_source(config: SourceConfig, model: MorphableModel, image_size: int) -
             return ShardSource(
                 *(config.shards, image_size, config.frames, config.extent, config.seed),
                 group=config.group,
-                **sizes,
+                **settings,
             )
         case VideoConfig():
             from .video import VideoSource
 
             return VideoSource(
-                *(config.path, image_size, config.frames, config.detector, config.seed), **sizes
+                *(config.path, image_size, config.frames, config.detector, config.seed), **settings
             )
     raise TypeError(f"build_source: config must describe a source, got {type(config).__name__}")

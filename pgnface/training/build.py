@@ -65,7 +65,10 @@ def build_source(config: TrainConfig, network: PoseGuidanceNetwork) -> BatchSour
         raise ValueError("data must name at least one source of faces")
     size = config.network.image_size
     return Mixture(
-        [(build(entry.source, network.model, size), entry.weight) for entry in config.data]
+        [
+            (build(entry.source, network.model, size, config.crop_jitter), entry.weight)
+            for entry in config.data
+        ]
     )
 
 

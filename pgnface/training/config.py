@@ -97,6 +97,9 @@ class TrainConfig:
 
     data: tuple[WeightedSource, ...] = ()
     """Sources mixed in every batch."""
+    crop_jitter: float = 1.0
+    """Place and size of the faces in the crops vary this many times as much as by default. Wide
+    jitter bears imprecise boxes."""
     validation: tuple[SourceConfig, ...] = ()
     """Sources of held-out faces."""
     model: str = "default"
@@ -170,7 +173,7 @@ class TrainConfig:
         )  # fmt: skip
         for name in (
             "warmup_steps", "weight_decay", "grad_clip", "workers", "image_every",
-            "validate_every", "seed",
+            "validate_every", "seed", "crop_jitter",
         ):  # fmt: skip
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")

@@ -113,3 +113,8 @@ def test_degraded_crops_vary_but_stay_photos():
     assert np.array_equal(image, picture())
     likeness = [np.corrcoef(image.ravel(), s.ravel())[0, 1] for s in seen]
     assert np.median(likeness) > 0.8
+
+
+def test_widened_jitter_moves_and_scales_more_and_turns_as_much():
+    jitter = CropJitter(scale=0.1, shift=0.04, angle=10).widened(1.5)
+    assert (jitter.scale, jitter.shift, jitter.angle) == pytest.approx((0.15, 0.06, 10))

@@ -6,6 +6,7 @@ import pytest
 
 from pgnface._errors import UserError
 from pgnface.data import build_source
+from pgnface.data.augment import CropJitter
 from pgnface.data.config import (
     Aflw2000Config,
     AflwConfig,
@@ -19,6 +20,7 @@ from pgnface.data.config import (
 )
 from pgnface.data.cropping import SquareBox
 from pgnface.data.source import Source
+from pgnface.data.synthetic.people import JITTER
 from pgnface.training.structure import from_plain, to_plain
 from tests.models import tiny_model
 
@@ -74,8 +76,10 @@ def test_every_description_builds_its_source(kind, tmp_path, monkeypatch):
     middle = SquareBox(32, 32, 20)
     monkeypatch.setattr("pgnface.data.video.build_detector", lambda method: lambda image: [middle])
     config, model = CONFIGS[kind], tiny_model()
-    source = build_source(config, model, SIZE)
+    source = build_source(config, model, SIZE, crop_jitter=2.0)
     assert isinstance(source, Source)
+    usual = JITTER if kind == "synthetic" else CropJitter()
+    assert source.jitter == usual.widened(2.0)
     assert source.frames == getattr(config, "frames", 1) and source.seed == config.seed
     for name in ("augment", "extent"):
         if hasattr(config, name):

@@ -16,7 +16,7 @@ from pgnface.morphable import MorphableModel
 from pgnface.morphable.albedo import Appearance, FaceChart, paint
 from pgnface.render import random_light
 
-from ..augment import degrade
+from ..augment import CropJitter, degrade
 from ..batch import FaceBatch
 from ..source import step_generator, subject_count
 from .backgrounds import PhotoBackgrounds, random_background
@@ -24,6 +24,7 @@ from .drawing import Painter, Person, with_strands
 from .props import random_outfit
 from .sampling import ExpressionSampler, pose_in_crop, sample_angles, sample_identity
 
+JITTER = CropJitter(scale=0.06, shift=0.035, angle=0)
 _POOL_STREAM = 1_000_003  # keeps the random numbers of the pool apart from those of the steps
 
 
@@ -47,6 +48,7 @@ class SyntheticSource:
         surroundings: draw skull, hair, neck, glasses and so on.
         degrade_images: lower the quality as cameras do, and put things in front of the face.
         margin: side of a picture over that of a face's crop.
+        jitter: how much size and place in the crop vary; heads turn by themselves.
 
     Attributes:
         skipped: background photos that could not be read.
@@ -70,6 +72,7 @@ class SyntheticSource:
         surroundings: bool = True,
         degrade_images: bool = True,
         margin: float = 1.0,
+        jitter: CropJitter = JITTER,
     ):
         numbers = {
             "image_size": image_size,
@@ -89,6 +92,7 @@ class SyntheticSource:
         self._people_count = people
         self._degrade = degrade_images
         self._margin = margin
+        self.jitter = jitter
         self._background = (
             random_background
             if backgrounds is None
@@ -112,7 +116,8 @@ class SyntheticSource:
 
         shape = self.model.vertices(identity.repeat_interleave(frames, 0), expression)
         landmarks = shape[:, self.model.landmarks]
-        jitter = np.clip(rng.standard_normal((len(angles), 3)), -2.5, 2.5) * (0.035, 0.035, 0.06)
+        spread = (self.jitter.shift, self.jitter.shift, self.jitter.scale)
+        jitter = np.clip(rng.standard_normal((len(angles), 3)), -2.5, 2.5) * spread
         pose = pose_in_crop(
             *(landmarks, angles, self.image_size, torch.from_numpy(jitter).float(), self._margin)
         )
