@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -200,16 +201,17 @@ def time_steps(config: TrainConfig, source: BatchSource) -> float:
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.0)
     warm, timed = _TIMED_STEPS
     durations = []
-    loader = step_loader(source, config.batch_size, range(warm + timed), config.workers)
-    for step in range(warm + timed):
-        begin = time.monotonic()
-        batches = next(loader).batches
-        prediction = network(torch.cat([batch.images for batch in batches]))
-        parts = split_prediction(prediction, [b.subjects * b.frames for b in batches])
-        objective(batches, parts, step=step)["total"].backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        durations.append(time.monotonic() - begin)
+    steps = step_loader(source, config.batch_size, range(warm + timed), config.workers)
+    with closing(steps) as loader:
+        for step in range(warm + timed):
+            begin = time.monotonic()
+            batches = next(loader).batches
+            prediction = network(torch.cat([batch.images for batch in batches]))
+            parts = split_prediction(prediction, [b.subjects * b.frames for b in batches])
+            objective(batches, parts, step=step)["total"].backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            durations.append(time.monotonic() - begin)
     return float(np.mean(durations[warm:]))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -68,11 +68,12 @@ def step_loader(
     indices: range,
     workers: int = 0,
     pin_memory: bool = False,
-) -> Iterator[StepData]:
+) -> Generator[StepData]:
     """The data of the forward passes ``indices``, in order.
 
     As the data of a pass depend on its index alone, a run resumes by starting at a later index,
-    and the number of workers changes nothing but the speed.
+    and the number of workers changes nothing but the speed. Close the generator where it may not be
+    exhausted (``contextlib.closing``): that ends the workers, which no signal does.
     """
     loader = DataLoader(
         StepDataset(source, batch_size),
@@ -85,7 +86,7 @@ def step_loader(
         # The loader draws a seed; from here it leaves the run's own random numbers alone.
         generator=torch.Generator(),
     )
-    return iter(loader)
+    yield from loader
 
 
 def _unchanged(data: StepData) -> StepData:
@@ -93,9 +94,10 @@ def _unchanged(data: StepData) -> StepData:
 
 
 def _start_worker(_: int) -> None:
-    # Ctrl-C reaches every process of a terminal; the loop's own process decides what happens.
+    # Ctrl-C reaches every process of a terminal, a scheduler's SIGTERM every one of a job; the
+    # loop's own process decides what happens, and still needs its batch. A worker ends with it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     import cv2
 
     cv2.setNumThreads(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -166,14 +167,14 @@ class Trainer:
         self._meter = StepMeter(self.step)
         stopped = False
         try:
-            with self._stop_request:
-                loader = step_loader(
-                    self.source,
-                    config.batch_size,
-                    indices,
-                    config.workers,
-                    self.accelerator.device.type == "cuda",
-                )
+            steps = step_loader(
+                self.source,
+                config.batch_size,
+                indices,
+                config.workers,
+                self.accelerator.device.type == "cuda",
+            )
+            with self._stop_request, closing(steps) as loader:
                 while self.step < config.steps and not stopped:
                     passes = self._next(loader)
                     self._update(passes)

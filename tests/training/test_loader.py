@@ -1,3 +1,7 @@
+import multiprocessing
+import os
+import signal
+
 import pytest
 import torch
 
@@ -26,3 +30,14 @@ def test_leaves_the_global_random_state_alone():
     before = torch.get_rng_state()
     next(step_loader(Mixed(LabelledSource()), 2, range(1)))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_signal_to_every_process_leaves_the_workers_at_work():
+    steps = step_loader(Mixed(LabelledSource()), 2, range(20), workers=1)
+    next(steps)
+    (worker,) = multiprocessing.active_children()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(worker.pid, number)
+    assert len(list(steps)) == 19
+    worker.join(10)
+    assert not worker.is_alive()
