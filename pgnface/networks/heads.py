@@ -110,6 +110,52 @@ class CoefficientHead(nn.Module):
         return identity, expression
 
 
+class IdentityRegression(nn.Module):
+    """The deepest map to what is added to the identity ``(N, I)``, linearly.
+
+    The code is learned for landmarks, which hardly tell faces apart. The map that it is made from
+    holds more, and a linear function of it needs no gradients: ``pgnface.training.fit_identity``
+    solves for it on rendered people. Zero until then.
+
+    Args:
+        channels, grid: of the deepest map; it is averaged to fewer cells where it is so large that
+            the solution would take long.
+        identity_count: number of coefficients.
+
+    Attributes:
+        weight: ``(I, features)`` and
+        bias: ``(I,)`` of the function.
+        agreement: how much of the variance of identities predicted from single frames two frames
+            of one person share, and
+        spread: the rest of that variance, summed over the coefficients. As measured on rendered
+            people; 1 and 0 until then.
+    """
+
+    _MOST = 10_000
+
+    def __init__(self, channels: int, grid: int, identity_count: int):
+        super().__init__()
+        self.grid = max(1, min(grid, int((self._MOST / channels) ** 0.5)))
+        features = channels * self.grid**2
+        for name, value in (
+            ("weight", torch.zeros(identity_count, features)),
+            ("bias", torch.zeros(identity_count)),
+            ("agreement", torch.ones(())),
+            ("spread", torch.zeros(())),
+        ):
+            self.register_buffer(name, value)
+
+    def features(self, features: Features) -> Tensor:
+        """What the function is of: ``(N, features)``."""
+        deepest = features.maps[-1]
+        if deepest.shape[-1] != self.grid:
+            deepest = F.adaptive_avg_pool2d(deepest, self.grid)
+        return deepest.float().flatten(1)
+
+    def forward(self, features: Features) -> Tensor:
+        return F.linear(self.features(features), self.weight, self.bias)
+
+
 class ConfidenceHead(nn.Module):
     """Code to positive weights ``(N, K)`` of mean 1, all equal at the start.
 

@@ -19,6 +19,7 @@ from .heads import (
     CodeHead,
     CoefficientHead,
     ConfidenceHead,
+    IdentityRegression,
     MapParameters,
     PoseHead,
     PositionMapHead,
@@ -116,6 +117,9 @@ class PoseGuidanceNetwork(nn.Module):
         self.coefficient_head = CoefficientHead(
             code_size, model.identity_count, model.expression_count
         )
+        self.identity_regression = IdentityRegression(
+            self.encoder.channels[-1], grid, model.identity_count
+        )
         solved = config.pose == "solved"
         self.pose_head = None if solved else PoseHead(code_size)
         self.confidence_head = (
@@ -158,10 +162,12 @@ class PoseGuidanceNetwork(nn.Module):
         """
         self._check(image)
         image = (image - self._pixel_mean) / self._pixel_deviation
-        code = self.code_head(self.encoder(image.contiguous(memory_format=torch.channels_last)))
+        features = self.encoder(image.contiguous(memory_format=torch.channels_last))
+        code = self.code_head(features)
         parameters = self.map_head(code)
         identity, expression = self.coefficient_head(code)
         with _full_precision(image.device.type):
+            identity = identity + self.identity_regression(features)
             position_map, landmarks = self._positions(parameters)
             weights = (
                 landmarks.new_ones(landmarks.shape[:2])

@@ -10,7 +10,7 @@ from pgnface.networks import PoseGuidanceNetwork, Prediction
 from pgnface.networks.inference import model_on_cpu, to_cpu
 
 #: How the identities of a person's frames become one.
-METHODS = ("mean", "weighted")
+METHODS = ("mean", "weighted", "unshrunk")
 
 
 def frame_weights(prediction: Prediction) -> Tensor:
@@ -49,6 +49,30 @@ def fuse_identity(identity: Tensor, weights: Tensor | None = None) -> Tensor:
     return (share[..., None] * identity).sum(-2)
 
 
+def unshrunk_identity(network: PoseGuidanceNetwork, identity: Tensor) -> Tensor:
+    """The mean ``(I,)`` of the identities ``(F, I)`` of a person's frames, moved away from the mean
+    face as far as several frames allow.
+
+    The best guess from one frame lies between what the frame shows and the mean face. If of the
+    guesses' variance v two frames of one person share r v, the best linear guess from the mean of F
+    frames is that mean times v / (r v + (1 - r) v / F), at most 1 / r. Frames that differ less than
+    ``(1 - r) v`` share their errors, as neighbouring frames of a video do, and count for less.
+
+    Args:
+        network: that predicted; r and (1 - r) v are those of its ``identity_regression``.
+        identity: coefficients.
+    """
+    mean = fuse_identity(identity)
+    regression, count = network.identity_regression, identity.shape[-2]
+    spread = float(regression.spread)
+    if count == 1 or spread == 0:
+        return mean
+    differing = min(1.0, float(identity.var(-2).sum(-1)) / spread)
+    noise = 1 - differing + differing / count
+    agreement = float(regression.agreement)
+    return mean / (agreement + (1 - agreement) * noise)
+
+
 def one_identity(
     network: PoseGuidanceNetwork, prediction: Prediction, method: str = "mean"
 ) -> Tensor:
@@ -66,6 +90,8 @@ def one_identity(
         return fuse_identity(prediction.identity)
     if method == "weighted":
         return fuse_identity(prediction.identity, frame_weights(prediction))
+    if method == "unshrunk":
+        return unshrunk_identity(network, prediction.identity)
     raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
 
 

@@ -10,6 +10,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "TrainConfig": ".config",
         "load_config": ".config",
         "save_config": ".config",
+        "IdentityFit": ".identity",
+        "fit_identity": ".identity",
         "Objective": ".objective",
         "ExponentialAverage": ".ema",
         "TrainResult": ".trainer",

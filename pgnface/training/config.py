@@ -116,6 +116,10 @@ class TrainConfig:
     """Start the encoder alone from public weights (.safetensors, .pth), such as torchvision's
     ResNet-50 or FaceMesh's trunk as tools/convert_facemesh.py writes it."""
 
+    identity_pictures: int = 0
+    """At the end, solve for what more the encoder's features say of identity, on as many rendered
+    pictures; 0 for not at all. 20,000 take ten minutes on a core."""
+
     output: Path = Path("runs/train")
     """Folder of checkpoints, logs and the final weights."""
     resume: str = "auto"
@@ -173,10 +177,12 @@ class TrainConfig:
         )  # fmt: skip
         for name in (
             "warmup_steps", "weight_decay", "grad_clip", "workers", "image_every",
-            "validate_every", "seed", "crop_jitter",
+            "validate_every", "seed", "crop_jitter", "identity_pictures",
         ):  # fmt: skip
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        if self.identity_pictures == 1:
+            raise ValueError("identity_pictures must be 0 or at least 2, got 1")
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"ema_decay must lie in [0, 1), got {self.ema_decay}")
         if self.initial_weights is not None and self.encoder_weights is not None:

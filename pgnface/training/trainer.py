@@ -31,6 +31,7 @@ from .checkpoint import (
 from .config import TrainConfig, save_config
 from .ema import ExponentialAverage
 from .failure import report_failure
+from .identity import fit_to_rendered_people
 from .interruption import StopRequest, TrainingInterrupted
 from .loader import BatchSource, StepData, step_loader
 from .logging import RunLog, read_history
@@ -358,6 +359,14 @@ class Trainer:
         self.network.load_state_dict(self.average.state)
         self.network.for_inference()
         if self.accelerator.is_main_process:
+            if self.config.identity_pictures:
+                fit = fit_to_rendered_people(
+                    self.network, self.config.identity_pictures, self.config.seed
+                )
+                self.log.message(
+                    f"identity of rendered people: shape error {fit.before:.3f} mm before the "
+                    f"fit, {fit.after:.3f} after it, mean face {fit.mean_face:.3f}"
+                )
             self._measure()
             self._export("final.safetensors")
         self.accelerator.wait_for_everyone()

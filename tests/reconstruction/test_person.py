@@ -4,7 +4,12 @@ import pytest
 import torch
 
 from pgnface.networks.inference import predict
-from pgnface.reconstruction.person import fuse_identity, one_identity, share_identity
+from pgnface.reconstruction.person import (
+    fuse_identity,
+    one_identity,
+    share_identity,
+    unshrunk_identity,
+)
 
 
 def test_error_falls_as_one_over_the_root_of_the_frames():
@@ -61,3 +66,23 @@ def test_bad_arguments(tiny_network):
         fuse_identity(torch.zeros(3, 2), torch.zeros(3))
     with pytest.raises(ValueError, match="method must be one of"):
         one_identity(tiny_network, predict(tiny_network, torch.rand(1, 3, 32, 32)), "median")
+
+
+def test_several_frames_may_go_further_from_the_mean_face(tiny_network):
+    """The best linear guess for guesses that share half of their errors' variance."""
+    truth = torch.randn(3000, 1, 4)
+    error = 1.5 * torch.randn(3000, 1, 4) + 1.5 * torch.randn(3000, 8, 4)
+    gain = 1 / (1 + 2 * 1.5**2)
+    frames = gain * (truth + error)
+    regression = tiny_network.identity_regression
+    shared = gain**2 * (1 + 1.5**2)
+    regression.agreement.fill_(shared / (shared + gain**2 * 1.5**2))
+    regression.spread.fill_(4 * gain**2 * 1.5**2)
+    unshrunk = torch.stack([unshrunk_identity(tiny_network, person) for person in frames])
+    best = (1 / (1 + 1.5**2 + 1.5**2 / 8)) * (frames / gain).mean(1)
+    assert (unshrunk - best).norm() < 0.15 * best.norm()
+    mean = frames.mean(1)
+    assert (unshrunk - truth[:, 0]).square().mean() < (mean - truth[:, 0]).square().mean()
+    torch.testing.assert_close(unshrunk_identity(tiny_network, frames[0, :1]), frames[0, 0])
+    same = frames[0, :1].expand(8, -1)
+    torch.testing.assert_close(unshrunk_identity(tiny_network, same), frames[0, 0])
