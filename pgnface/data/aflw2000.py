@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from .annotated import AnnotatedPhoto, AnnotatedSource
-from .annotation import MAX_ANGLE, AnnotationError, read_annotation
+from .annotation import AnnotationError, read_annotation
 from .images import IMAGE_SUFFIXES
 from .splits import BLOCK, in_split
 
@@ -45,8 +45,8 @@ class Aflw2000Source(AnnotatedSource):
             :class:`pgnface.data.annotated.AnnotatedSource`.
 
     Raises:
-        UserError: when no usable sample is there. Unusable ones, and those with an implausible
-            angle, are counted in ``skipped``.
+        UserError: when no usable sample is there. Unusable ones are counted in ``skipped``; of
+            those with an implausible angle the landmarks are used, and the rotation is not.
     """
 
     def __init__(
@@ -75,12 +75,9 @@ def annotated_photos(paths: Iterable[Path], skipped: dict[str, str]) -> list[Ann
         except AnnotationError as error:
             skipped[path.name] = str(error)
             continue
-        if not annotation.plausible:
-            skipped[path.name] = f"an annotated angle beyond {MAX_ANGLE:g} degrees"
-            continue
         weights = np.ones((68, 3))
         weights[:, 2] = annotation.has_depth
-        photos.append(
-            AnnotatedPhoto(path, path.name, annotation.landmarks, weights, annotation.rotation)
-        )
+        # Angles beyond a profile's are wrong, landmarks fitted with them are not.
+        rotation = annotation.rotation if annotation.plausible else None
+        photos.append(AnnotatedPhoto(path, path.name, annotation.landmarks, weights, rotation))
     return photos

@@ -87,8 +87,8 @@ class W300LpSource(AnnotatedSource):
             :class:`pgnface.data.annotated.AnnotatedSource`.
 
     Raises:
-        UserError: when no usable sample is there. Unusable ones, and those with an implausible
-            angle, are counted in ``skipped``.
+        UserError: when no usable sample is there. Unusable ones are counted in ``skipped``; of
+            those with an implausible angle the landmarks are used, and the rotation is not.
     """
 
     def __init__(

@@ -125,15 +125,22 @@ def test_labels_in_the_plane_have_no_weight_for_depth(tmp_path):
     assert not batch.landmark_weights[..., 2].any()
 
 
+def test_an_impossible_angle_leaves_the_landmarks(tmp_path):
+    paths = write_faces(tmp_path, 2)
+    write_annotation(paths[0].with_suffix(".mat"), (0.0, -120.0, 0.0))
+    batch = Aflw2000Source(tmp_path, SIZE, "all", augment=False).batch(0, 2)
+    assert batch.pose_weight.flatten().tolist() == [0, 1]
+    assert (batch.landmark_weights == 1).all()
+
+
 def test_unusable_samples_are_counted(tmp_path):
     paths = write_faces(tmp_path, 5)
     write_annotation(paths[0].with_suffix(".mat"), (0.0, -120.0, 0.0))
     write_annotation(paths[1].with_suffix(".mat"), pt3d_68=None)
     paths[2].with_suffix(".mat").write_bytes(b"no mat")
     source = Aflw2000Source(tmp_path, SIZE, "all")
-    assert len(source) == 2
-    assert set(source.skipped) == {path.name for path in paths[:3]}
-    assert "beyond 99 degrees" in source.skipped[paths[0].name]
+    assert len(source) == 3
+    assert set(source.skipped) == {path.name for path in paths[1:3]}
     assert "pt3d_68" in source.skipped[paths[1].name]
 
 
