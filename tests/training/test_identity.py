@@ -21,6 +21,7 @@ class Telling(LabelledSource):
 
     def batch(self, step, size):
         batch = super().batch(step, size)
+        batch = replace(batch, image=batch.image[:, :1].expand_as(batch.image).contiguous())
         seen = []
         regression = self._network.identity_regression
         with regression.register_forward_pre_hook(
@@ -48,6 +49,7 @@ def test_moments_solve_ridge_regression(penalty):
 
 
 def test_what_the_features_tell_is_found_and_kept():
+    torch.manual_seed(0)
     network = tiny_network()
     count = network.identity_regression.weight.shape[1]
     function = torch.randn(count, network.model.identity_count)
@@ -64,7 +66,9 @@ def test_what_the_features_tell_is_found_and_kept():
     assert fit.after < 0.9 * fit.before and fit.penalty < 30
     assert network.training
     assert network.identity_regression.weight.abs().sum() > 0
-    assert 0 < network.identity_regression.agreement <= 1
+    # Noise, the same in both frames of a person: guesses agree wholly.
+    assert network.identity_regression.agreement == pytest.approx(1, abs=1e-4)
+    assert network.identity_regression.spread == pytest.approx(0, abs=1e-4)
 
 
 def test_what_the_features_do_not_tell_is_left_alone():
