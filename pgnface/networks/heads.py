@@ -125,10 +125,10 @@ class IdentityRegression(nn.Module):
     Attributes:
         weight: ``(I, features)`` and
         bias: ``(I,)`` of the function.
-        agreement: how much of the variance of identities predicted from single frames two frames
-            of one person share, and
-        spread: the rest of that variance, summed over the coefficients. As measured on rendered
-            people; 1 and 0 until then.
+        signal: mean product of an identity predicted from a frame and the true one,
+        shared: of those predicted from two frames of a person, and
+        spread: mean square of the former less ``shared``: what differs between frames. All summed
+            over the coefficients, as measured on rendered people; 1, 1 and 0 until then.
     """
 
     _MOST = 10_000
@@ -140,7 +140,8 @@ class IdentityRegression(nn.Module):
         for name, value in (
             ("weight", torch.zeros(identity_count, features)),
             ("bias", torch.zeros(identity_count)),
-            ("agreement", torch.ones(())),
+            ("signal", torch.ones(())),
+            ("shared", torch.ones(())),
             ("spread", torch.zeros(())),
         ):
             self.register_buffer(name, value)

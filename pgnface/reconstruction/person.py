@@ -53,13 +53,14 @@ def unshrunk_identity(network: PoseGuidanceNetwork, identity: Tensor) -> Tensor:
     """The mean ``(I,)`` of the identities ``(F, I)`` of a person's frames, moved away from the mean
     face as far as several frames allow.
 
-    The best guess from one frame lies between what the frame shows and the mean face. If of the
-    guesses' variance v two frames of one person share r v, the best linear guess from the mean of F
-    frames is that mean times v / (r v + (1 - r) v / F), at most 1 / r. Frames that differ less than
-    ``(1 - r) v`` share their errors, as neighbouring frames of a video do, and count for less.
+    The best guess from one frame lies between what the frame shows and the mean face. Of guesses
+    whose product with the truth is on average a, with each other c and with themselves c + w, the
+    best linear guess from the mean of F frames is that mean times a / (c + w / F). Frames that
+    differ less than w share their errors, as neighbouring frames of a video do, and count for less.
+    A single frame's guess stays as it is.
 
     Args:
-        network: that predicted; r and (1 - r) v are those of its ``identity_regression``.
+        network: that predicted; a, c and w are those of its ``identity_regression``.
         identity: coefficients.
     """
     mean = fuse_identity(identity)
@@ -68,9 +69,8 @@ def unshrunk_identity(network: PoseGuidanceNetwork, identity: Tensor) -> Tensor:
     if count == 1 or spread == 0:
         return mean
     differing = min(1.0, float(identity.var(-2).sum(-1)) / spread)
-    noise = 1 - differing + differing / count
-    agreement = float(regression.agreement)
-    return mean / (agreement + (1 - agreement) * noise)
+    noise = spread * (1 - differing + differing / count)
+    return mean * float(regression.signal / (regression.shared + noise))
 
 
 def one_identity(
@@ -106,14 +106,14 @@ def share_identity(
     Args:
         network: that predicted.
         prediction: of ``F`` frames, in pixels of any picture.
-        identity: ``(I,)`` of the person; the mean of the frames' when missing.
+        identity: ``(I,)`` of the person; :func:`unshrunk_identity` of the frames' when missing.
 
     Raises:
         ValueError: for an identity of another size.
     """
     prediction, model = to_cpu(prediction), model_on_cpu(network.model)
     if identity is None:
-        identity = fuse_identity(prediction.identity)
+        identity = unshrunk_identity(network, prediction.identity)
     if identity.shape != (model.identity_count,):
         raise ValueError(
             f"identity: expected shape ({model.identity_count},), got {tuple(identity.shape)}"

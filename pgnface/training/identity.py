@@ -92,10 +92,10 @@ def fit_identity(
             regression.weight.copy_(weight)
             regression.bias.copy_(bias)
     pairs = (predicted + regression.bias + features @ regression.weight.T).unflatten(0, (-1, 2))
-    shared = (pairs[:, 0] * pairs[:, 1]).sum(-1).mean()
-    total = pairs.square().sum(-1).mean()
-    regression.agreement.copy_((shared / total).clamp(0, 1))
-    regression.spread.copy_((total - shared).clamp(min=0))
+    shared = (pairs[:, 0] * pairs[:, 1]).sum(-1).mean().clamp(min=0)
+    regression.signal.copy_((pairs * true.unflatten(0, (-1, 2))).sum(-1).mean().clamp(min=0))
+    regression.shared.copy_(shared)
+    regression.spread.copy_((pairs.square().sum(-1).mean() - shared).clamp(min=0))
     network.train(training)
     return fit
 

@@ -75,8 +75,8 @@ def test_several_frames_may_go_further_from_the_mean_face(tiny_network):
     gain = 1 / (1 + 2 * 1.5**2)
     frames = gain * (truth + error)
     regression = tiny_network.identity_regression
-    shared = gain**2 * (1 + 1.5**2)
-    regression.agreement.fill_(shared / (shared + gain**2 * 1.5**2))
+    regression.signal.fill_(4 * gain)
+    regression.shared.fill_(4 * gain**2 * (1 + 1.5**2))
     regression.spread.fill_(4 * gain**2 * 1.5**2)
     unshrunk = torch.stack([unshrunk_identity(tiny_network, person) for person in frames])
     best = (1 / (1 + 1.5**2 + 1.5**2 / 8)) * (frames / gain).mean(1)
