@@ -78,7 +78,7 @@ class Reconstruct:
     output: Path = Path("pgnface-out")
     """Folder for the results."""
     checkpoint: str = "default"
-    """Checkpoint to use; default: the shipped weights."""
+    """Checkpoint to use; "default" and "small" are shipped."""
     detector: Literal["auto", "blazeface", "haar", "face-alignment", "none"] = "auto"
     """Face detector; auto: the built-in blazeface; none: the whole photo is the face."""
     box: tuple[float, float, float, float] | None = None

@@ -40,6 +40,7 @@ def test_sdist_holds_sources_and_assets(sdist):
         "csrc/bindings.cpp",
         "pgnface/morphable/assets/default.npz",
         "pgnface/networks/weights/default.safetensors",
+        "pgnface/networks/weights/small.safetensors",
         "pgnface/networks/weights/blazeface.safetensors",
     )
     assert not [name for name in expected if name not in names]

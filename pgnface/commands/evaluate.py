@@ -20,7 +20,7 @@ class Aflw2000:
     root: Path
     """Folder with the images and their .mat files."""
     checkpoint: str = "default"
-    """Checkpoint to measure; default: the shipped weights."""
+    """Checkpoint to measure; "default" and "small" are shipped."""
     split: Literal["all", "validation", "train"] = "all"
     """Part of the files: blocks of 20 consecutive files, four of five for training."""
     bins: tuple[float, ...] = (0.0, 30.0, 60.0, 90.0)
@@ -77,7 +77,7 @@ class Synthetic:
     """Landmark, pose and shape errors on rendered people that training never sees."""
 
     checkpoint: str = "default"
-    """Checkpoint to measure; default: the shipped weights."""
+    """Checkpoint to measure; "default" and "small" are shipped."""
     people: int = 64
     """Number of people, with two pictures each."""
     batch_size: int = 32
@@ -122,7 +122,7 @@ class Shape:
     several, for people of the network's own face model or of another."""
 
     checkpoint: str = "default"
-    """Checkpoint to measure; default: the shipped weights."""
+    """Checkpoint to measure; "default" and "small" are shipped."""
     faces: Path | None = None
     """File of the face model that people are drawn from; default: the network's own."""
     people: int = 24
@@ -152,7 +152,7 @@ class _MeshProtocol:
     root: Path
     """Folder of the data set."""
     checkpoint: str = "default"
-    """Checkpoint to measure; default: the shipped weights."""
+    """Checkpoint to measure; "default" and "small" are shipped."""
     predictions: Path | None = None
     """Folder of meshes to measure in place of a checkpoint."""
     output: Path | None = None
@@ -267,7 +267,7 @@ class Video:
     videos: Positional[tuple[Path, ...]]
     """Video files, or folders of frames."""
     checkpoint: str = "default"
-    """Checkpoint to measure; default: the shipped weights."""
+    """Checkpoint to measure; "default" and "small" are shipped."""
     frames: int = 200
     """Most frames of a video, from its beginning."""
     output: Path | None = None

@@ -15,7 +15,7 @@ class Bottleneck:
     error shows which part carries it."""
 
     checkpoint: str = "default"
-    """Checkpoint to measure; default: the shipped weights."""
+    """Checkpoint to measure; "default" and "small" are shipped."""
     people: int = 128
     """Rendered people, two pictures of each."""
     json: bool = False
@@ -37,7 +37,7 @@ class Robustness:
     """Measure networks on worse and worse pictures: occluded, blurred, small, cropped wrongly."""
 
     checkpoints: Positional[tuple[str, ...]] = ("default",)
-    """Checkpoints to compare; default: the shipped weights."""
+    """Checkpoints to compare; "default" and "small" are shipped."""
     root: Path | None = None
     """Folder of photos with .mat files in the format of AFLW2000-3D; missing: rendered people."""
     split: Literal["all", "train", "validation"] = "validation"

@@ -22,7 +22,7 @@ class Onnx:
     photos: Positional[tuple[Path, ...]] = ()
     """Photos whose faces the file is compared on, beside noise."""
     checkpoint: str = "default"
-    """Checkpoint to export; default: the shipped weights."""
+    """Checkpoint to export; "default" and "small" are shipped."""
     output: _Output = Path("face.onnx")
     """The .onnx file to write."""
     vertices: bool = True
@@ -43,7 +43,7 @@ class Torch:
     """Write a network as a torch.export program, which torch runs without pgnface."""
 
     checkpoint: str = "default"
-    """Checkpoint to export; default: the shipped weights."""
+    """Checkpoint to export; "default" and "small" are shipped."""
     output: _Output = Path("face.pt2")
     """The .pt2 file to write."""
     vertices: bool = True
@@ -62,7 +62,7 @@ class Weights:
     """Write the weights of a network alone, in half precision: what is passed on."""
 
     checkpoint: str = "default"
-    """Checkpoint to export; default: the shipped weights."""
+    """Checkpoint to export; "default" and "small" are shipped."""
     output: _Output = Path("face.safetensors")
     """The .safetensors file to write."""
     half: bool = True

@@ -188,7 +188,8 @@ def merge_overlaps(found: Sequence[Detection], overlap: float) -> list[Detection
         same[0] = True
         group = [face for face, is_same in zip(left, same, strict=True) if is_same]
         left = [face for face, is_same in zip(left, same, strict=True) if not is_same]
-        weights = np.array([face.score * face.trust for face in group], np.float32)
+        # A threshold of 0 lets scores of 0 through.
+        weights = np.array([max(face.score * face.trust, 1e-9) for face in group], np.float32)
         weights /= weights.sum()
         merged.append(
             Detection(

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from pgnface.networks import PoseGuidanceNetwork
 
 _FORMAT = 1
+#: Names of the weights that come with the package: the more accurate and the faster ones.
+SHIPPED = ("default", "small")
 _METADATA_KEY = "pgnface"
 _PARTS = ("network", "average", "optimizer")
 _STEP_FOLDER = re.compile(r"step_(\d{8,})")
@@ -97,7 +99,7 @@ def load_network(
 
     Args:
         path: a ``.safetensors`` file, the folder of a training run (its final weights, or the
-            averaged weights of its last checkpoint), or ``"default"`` for the shipped weights.
+            averaged weights of its last checkpoint), or one of :data:`SHIPPED`.
         device: where to put it.
         model: the face model, where it cannot be loaded by the name stored with the weights.
 
@@ -150,8 +152,8 @@ def load_state(network: nn.Module, tensors: Mapping[str, Tensor], origin: Path) 
 
 
 def _weights_file(path: str | Path) -> Path:
-    if str(path) == "default":
-        file = Path(str(files("pgnface.networks") / "weights" / "default.safetensors"))
+    if str(path) in SHIPPED:
+        file = Path(str(files("pgnface.networks") / "weights" / f"{path}.safetensors"))
         if not file.is_file():
             raise FileNotFoundError(
                 "this installation ships no weights; name a file or a training run's folder"

@@ -100,6 +100,8 @@ def test_detections_that_overlap_are_blended_by_score():
     np.testing.assert_allclose(best.keypoints, best.box[0])
     np.testing.assert_array_equal(other.box, faces[2].box)
     assert merge_overlaps([], 0.3) == []
+    (nothing,) = merge_overlaps([detection(0.0, 50, 50, 20), detection(0.0, 51, 50, 20)], 0.3)
+    assert np.isfinite(nothing.box).all()
 
 
 def test_what_is_trusted_less_counts_less():
