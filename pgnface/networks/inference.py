@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -108,19 +108,43 @@ def predict_faces(
     """
     if passes < 1:
         raise ValueError(f"passes must be at least 1, got {passes}")
-    device = network.landmark_offsets.device
+    for _ in range(passes - 1):
+        boxes = boxes_around(predict_faces(network, images, boxes))
+    if mirror:
+        return predict_faces_twice(network, images, boxes).prediction
     with _evaluating(network):
-        for done in range(passes):
-            crops, warps = crop_faces(images, boxes, network.config.image_size)
-            last = done + 1 == passes
-            seen = predict_both_sides if mirror and last else PoseGuidanceNetwork.__call__
-            result = uncrop(seen(network, crops.to(device)), warps.to(device))
-            if not last:
-                boxes = boxes_around(result)
-    return result
+        crops, warps = _crops_for(network, images, boxes)
+        return uncrop(network(crops), warps)
 
 
-def predict_both_sides(network: PoseGuidanceNetwork, crops: Tensor) -> Prediction:
+class BothSides(NamedTuple):
+    """What a network says of ``N`` faces that it saw as they are and in the mirror.
+
+    Attributes:
+        prediction: of both together.
+        mirror_error: ``(N,)``, mean 2D distance of the landmarks that it saw in the one and in the
+            other, in percent of sqrt(w h) of their mean's box. A few percent of a face; background,
+            where the network has nothing to go by, has far more.
+    """
+
+    prediction: Prediction
+    mirror_error: Tensor
+
+
+@torch.no_grad()
+def predict_faces_twice(
+    network: PoseGuidanceNetwork,
+    images: Sequence[NDArray[np.uint8]],
+    boxes: Sequence[SquareBox],
+) -> BothSides:
+    """One pass of :func:`predict_faces` with ``mirror``, and how far the two sides agree."""
+    with _evaluating(network):
+        crops, warps = _crops_for(network, images, boxes)
+        both = predict_both_sides(network, crops)
+    return both._replace(prediction=uncrop(both.prediction, warps))
+
+
+def predict_both_sides(network: PoseGuidanceNetwork, crops: Tensor) -> BothSides:
     """Predict crops ``(N, 3, S, S)`` with the mean landmarks of the crops and their mirror images.
 
     What the landmarks decide follows: a solved pose, and the posed landmarks. Coefficients,
@@ -130,14 +154,18 @@ def predict_both_sides(network: PoseGuidanceNetwork, crops: Tensor) -> Predictio
     swap = list(LANDMARK_MIRROR)
     turned = mirrored.landmarks[:, swap]
     turned = torch.cat((crops.shape[-1] - turned[..., :1], turned[..., 1:]), -1)
-    return network.complete(
+    mean = (own.landmarks + turned) / 2
+    distance = (own.landmarks - turned)[..., :2].norm(dim=-1).mean(-1)
+    size = (mean.amax(1) - mean.amin(1))[:, :2].prod(-1).sqrt()
+    prediction = network.complete(
         own.identity,
         own.expression,
         own.position_map,
-        (own.landmarks + turned) / 2,
+        mean,
         (own.landmark_weights + mirrored.landmark_weights[:, swap]) / 2,
         None if network.pose_head is None else own.pose,
     )
+    return BothSides(prediction, 100 * distance / size)
 
 
 def boxes_around(prediction: Prediction) -> list[SquareBox]:
@@ -154,6 +182,15 @@ def to_cpu(prediction: Prediction) -> Prediction:
         name: value.detach().cpu() for name, value in prediction._asdict().items() if name != "pose"
     }
     return Prediction(**moved, pose=Pose(*(part.detach().cpu() for part in prediction.pose)))
+
+
+def _crops_for(
+    network: PoseGuidanceNetwork, images: Sequence[NDArray[np.uint8]], boxes: Sequence[SquareBox]
+) -> tuple[Tensor, Tensor]:
+    """:func:`crop_faces` at the network's size and on its device."""
+    device = network.landmark_offsets.device
+    crops, warps = crop_faces(images, boxes, network.config.image_size)
+    return crops.to(device), warps.to(device)
 
 
 def model_on_cpu(model: MorphableModel) -> MorphableModel:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,24 +16,16 @@ from PIL import Image
 
 from pgnface._errors import NothingFoundError, UserError
 from pgnface._output import prepare_folder
-from pgnface.data.cropping import SquareBox, square_box
-from pgnface.data.detectors import Detector, build_detector, intersection_over_union
+from pgnface.data.cropping import square_box
+from pgnface.data.detectors import Detector, build_detector
 from pgnface.data.images import read_image
 from pgnface.data.video import VIDEO_SUFFIXES, Video
 from pgnface.evaluation.report import describe
-from pgnface.networks import (
-    PoseGuidanceNetwork,
-    Prediction,
-    join_predictions,
-    split_prediction,
-)
-from pgnface.networks.inference import boxes_around, predict_faces, resolve_network
+from pgnface.networks import PoseGuidanceNetwork
+from pgnface.networks.inference import resolve_network
 from pgnface.reconstruction.export import FORMATS, save_mesh
-from pgnface.reconstruction.face import Face, build_faces, draw_faces
-from pgnface.reconstruction.person import share_identity
-
-# Two detections whose boxes overlap by more than this are one face.
-_SAME_FACE = 0.5
+from pgnface.reconstruction.face import Face, draw_faces
+from pgnface.reconstruction.find import Rejected, find_faces, find_person
 
 
 def reconstruct(
@@ -43,6 +36,8 @@ def reconstruct(
     box: Sequence[float] | None = None,
 ) -> list[Face]:
     """The faces in a photo, largest first; an empty list when there is none.
+
+    A detection in which the network sees no face is left out with a warning.
 
     Args:
         photo: a file, or ``(H, W, 3)`` uint8 RGB.
@@ -56,7 +51,10 @@ def reconstruct(
         FileNotFoundError: without photo or weights.
     """
     network = resolve_network(checkpoint)
-    return find_faces(network, _image(photo), _box_finder(detector, box))
+    rejected = _rejections(detector, box)
+    faces = find_faces(network, _image(photo), _box_finder(detector, box), rejected)
+    _warn(rejected)
+    return faces
 
 
 def reconstruct_person(
@@ -76,55 +74,21 @@ def reconstruct_person(
         checkpoint, detector, box, errors: as for :func:`reconstruct`.
     """
     network = resolve_network(checkpoint)
-    return find_person(network, [_image(photo) for photo in photos], _box_finder(detector, box))
+    images = [_image(photo) for photo in photos]
+    rejected = _rejections(detector, box)
+    people = find_person(network, images, _box_finder(detector, box), rejected)
+    _warn(rejected)
+    return people
 
 
-def find_faces(
-    network: PoseGuidanceNetwork, image: NDArray[np.uint8], finder: Detector
-) -> list[Face]:
-    """Reconstruct what a finder (image to boxes) finds in an image, largest first."""
-    boxes, prediction = _find(network, image, finder)
-    if prediction is None:
-        return []
-    faces = build_faces(network, [image] * len(boxes), boxes, prediction)
-    return sorted(faces, key=lambda face: -face.box.side)
+def _rejections(detector: str, box: Sequence[float] | None) -> list[Rejected] | None:
+    """Where to note detections that are no faces; ``None`` where the user names a place."""
+    return [] if box is None and detector != "none" else None
 
 
-def find_person(
-    network: PoseGuidanceNetwork, images: Sequence[NDArray[np.uint8]], finder: Detector
-) -> list[Face | None]:
-    """Reconstruct the largest face of each image, ``None`` where there is none, as one person: the
-    identity is that of all images together, and every pose is solved anew for it.
-    """
-    found = []
-    for number, image in enumerate(images):
-        boxes, prediction = _find(network, image, finder)
-        if prediction is not None:
-            largest = max(range(len(boxes)), key=lambda i: boxes[i].side)
-            single = split_prediction(prediction, [1] * len(boxes))[largest]
-            found.append((number, boxes[largest], single))
-    faces: list[Face | None] = [None] * len(images)
-    if not found:
-        return faces
-    numbers, boxes, predictions = zip(*found, strict=True)
-    shared = share_identity(network, join_predictions(predictions))
-    built = build_faces(network, [images[i] for i in numbers], boxes, shared)
-    for number, face in zip(numbers, built, strict=True):
-        faces[number] = face
-    return faces
-
-
-def _find(
-    network: PoseGuidanceNetwork, image: NDArray[np.uint8], finder: Detector
-) -> tuple[list[SquareBox], Prediction | None]:
-    """The squares around an image's faces, and the prediction of these."""
-    boxes = finder(image)
-    if not boxes:
-        return [], None
-    # Crops cut anew around the landmarks depend less on the detector's habits, and two detections
-    # of one face become alike.
-    boxes = _distinct(boxes_around(predict_faces(network, [image] * len(boxes), boxes)))
-    return boxes, predict_faces(network, [image] * len(boxes), boxes, mirror=True)
+def _warn(rejected: list[Rejected] | None) -> None:
+    for detection in rejected or ():
+        warnings.warn(str(detection), stacklevel=3)
 
 
 def reconstruct_files(
@@ -168,12 +132,15 @@ def reconstruct_files(
     network = resolve_network(checkpoint)
     summary = Summary()
     pictures = _read(photos, every, summary)
+    rejected = _rejections(detector, box)
     if one_person:
         shots = list(pictures)
-        people = find_person(network, [shot.image for shot in shots], finder)
+        people = find_person(network, [shot.image for shot in shots], finder, rejected)
+        for detection in rejected or ():
+            print(f"{shots[detection.picture].label}: {detection}", file=sys.stderr)
         found = ((shot, [face] if face else []) for shot, face in zip(shots, people, strict=True))
     else:
-        found = ((shot, find_faces(network, shot.image, finder)) for shot in pictures)
+        found = ((shot, _faces(network, shot, finder, rejected)) for shot in pictures)
     for shot, faces in found:
         summary.faces += len(faces)
         summary.empty += not faces
@@ -183,6 +150,7 @@ def reconstruct_files(
         )
         count = {0: "no face found", 1: "1 face"}.get(len(faces), f"{len(faces)} faces")
         print(f"{shot.label}: {count}")
+    summary.rejected = len(rejected or ())
     if not summary.pictures:
         raise UserError(f"none of {len(photos)} files could be read")
     print(summary.sentence(output))
@@ -193,7 +161,8 @@ def reconstruct_files(
             save_mesh(output / f"person.{suffix}", neutral, face.model.triangles)
     if not summary.faces:
         raise NothingFoundError(
-            f"no face in {summary.pictures} picture(s); give its place with --box x0 y0 x1 y1"
+            f"no face in {summary.pictures} picture(s), {summary.rejected} detection(s) left out; "
+            "give its place with --box x0 y0 x1 y1"
         )
     return summary
 
@@ -206,18 +175,21 @@ class Summary:
         pictures: photos and video frames that were read.
         faces: faces found in them.
         empty: pictures without a face.
+        rejected: detections left out because the network sees no face in them.
         failed: files that could not be read, with the reason.
     """
 
     pictures: int = 0
     faces: int = 0
     empty: int = 0
+    rejected: int = 0
     failed: dict[str, str] = field(default_factory=dict)
 
     def sentence(self, output: Path) -> str:
         """For the terminal."""
         return (
             f"{self.faces} face(s) in {self.pictures} picture(s), {self.empty} without a face, "
+            f"{self.rejected} detection(s) left out as no face, "
             f"{len(self.failed)} file(s) unreadable; results in {output}"
         )
 
@@ -241,6 +213,17 @@ def _read(photos: Sequence[Path], every: int, summary: Summary) -> Iterator[_Pic
         except (ValueError, OSError) as error:
             summary.failed[str(path)] = str(error)
             print(f"{path}: {error}", file=sys.stderr)
+
+
+def _faces(
+    network: PoseGuidanceNetwork, shot: _Picture, finder: Detector, rejected: list[Rejected] | None
+) -> list[Face]:
+    """:func:`find_faces` of a picture; says what is rejected."""
+    known = len(rejected or ())
+    faces = find_faces(network, shot.image, finder, rejected)
+    for detection in (rejected or [])[known:]:
+        print(f"{shot.label}: {detection}", file=sys.stderr)
+    return faces
 
 
 def _write(
@@ -308,12 +291,3 @@ def _distinct_names(photos: Sequence[Path]) -> list[str]:
             name, number = f"{path.stem}_{number}", number + 1
         names.append(name)
     return names
-
-
-def _distinct(boxes: Sequence[SquareBox]) -> list[SquareBox]:
-    """Boxes without those that overlap an earlier one too much."""
-    kept: list[SquareBox] = []
-    for box in boxes:
-        if all(intersection_over_union(box, other) < _SAME_FACE for other in kept):
-            kept.append(box)
-    return kept

@@ -13,6 +13,7 @@ from pgnface.networks.inference import (
     predict,
     predict_both_sides,
     predict_faces,
+    predict_faces_twice,
     uncrop,
 )
 
@@ -81,7 +82,9 @@ def in_the_mirror(points):
 def test_both_sides_say_the_same_of_a_face_and_its_mirror_image(random_network, photo):
     crops, _ = crop_faces([photo] * 2, BOXES, SIZE)
     with torch.no_grad():
-        face, image = (predict_both_sides(random_network, c) for c in (crops, crops.flip(-1)))
+        face, image = (
+            predict_both_sides(random_network, c).prediction for c in (crops, crops.flip(-1))
+        )
         alone = random_network(crops).landmarks
     torch.testing.assert_close(in_the_mirror(image.landmarks), face.landmarks)
     assert not torch.allclose(alone, face.landmarks, atol=1e-3)
@@ -92,7 +95,7 @@ def test_both_sides_say_the_same_of_a_face_and_its_mirror_image(random_network, 
 def test_the_pose_follows_the_landmarks_of_both_sides(random_network, photo):
     crops, _ = crop_faces([photo] * 2, BOXES, SIZE)
     with torch.no_grad():
-        face = predict_both_sides(random_network, crops)
+        face = predict_both_sides(random_network, crops).prediction
         points = random_network.model.landmark_points(face.identity, face.expression)
         solved = solve_head_pose(points, face.landmarks, face.landmark_weights)
     torch.testing.assert_close(face.pose.rotation, solved.rotation)
@@ -104,3 +107,18 @@ def test_the_mirror_image_is_seen_in_the_last_pass_alone(random_network, photo):
     again = predict_faces(random_network, [photo], boxes_around(once), mirror=True)
     both = predict_faces(random_network, [photo], BOXES[:1], passes=2, mirror=True)
     torch.testing.assert_close(both.landmarks, again.landmarks)
+
+
+def test_the_mirror_error_is_the_distance_of_both_sides_in_the_faces_size(random_network, photo):
+    crops, _ = crop_faces([photo] * 2, BOXES, SIZE)
+    with torch.no_grad():
+        own, image = (random_network(c).landmarks.numpy() for c in (crops, crops.flip(-1)))
+    both = predict_faces_twice(random_network, [photo] * 2, BOXES)
+    for i in range(2):
+        mirrored = image[i][list(LANDMARK_MIRROR), :2] * [-1, 1] + [SIZE, 0]
+        distance = np.sqrt(((own[i, :, :2] - mirrored) ** 2).sum(1)).mean()
+        width, height = np.ptp((own[i, :, :2] + mirrored) / 2, axis=0)
+        expected = 100 * distance / np.sqrt(width * height)
+        assert float(both.mirror_error[i]) == pytest.approx(expected, rel=1e-4)
+    again = predict_faces(random_network, [photo] * 2, BOXES, mirror=True)
+    assert torch.equal(both.prediction.landmarks, again.landmarks)

@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""Finds the limit of pgnface/reconstruction/find.py, above which a detection is no face.
+
+    python tools/fit_face_check.py PATH_TO_AFLW2000 [--checkpoint F] [--every 2]
+
+The network sees the annotated faces of the training blocks, in jittered boxes and again around its
+landmarks, and squares of the same photos beside the faces. What it sees in the mirror differs
+(``mirror_error``): printed are the quantiles, and for several limits the share of the faces that
+are lost and of the squares that are told from faces. A few of the squares hold another person.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import tyro
+
+from pgnface.data.aflw2000 import list_samples
+from pgnface.data.annotation import AnnotationError, read_annotation
+from pgnface.data.cropping import SquareBox, square_box
+from pgnface.data.images import read_image
+from pgnface.evaluation.protocols.aflw2000.boxes import BoxRule
+from pgnface.networks import PoseGuidanceNetwork
+from pgnface.networks.inference import (
+    boxes_around,
+    predict_faces,
+    predict_faces_twice,
+    resolve_network,
+)
+
+_LIMITS = (4, 6, 8, 9, 10, 12, 15)
+_BATCH = 16
+
+
+def background(
+    image: np.ndarray, face: SquareBox, rng: np.random.Generator, tries: int = 20
+) -> SquareBox | None:
+    """A square beside the face, 60 to 160 pixels wide; None where none is found."""
+    for _ in range(tries):
+        side = rng.uniform(60, 160)
+        x, y = rng.uniform(0, image.shape[1]), rng.uniform(0, image.shape[0])
+        if max(abs(x - face.x), abs(y - face.y)) > 0.45 * (side + face.side):
+            return SquareBox(x, y, side)
+    return None
+
+
+def mirror_errors(network: PoseGuidanceNetwork, images: list, boxes: list) -> list[float]:
+    """Of the second pass, as :func:`pgnface.reconstruct` makes it."""
+    around = boxes_around(predict_faces(network, images, boxes))
+    return predict_faces_twice(network, images, around).mirror_error.tolist()
+
+
+def main(root: tyro.conf.Positional[Path], checkpoint: str = "default", every: int = 1) -> None:
+    """Measure, and print.
+
+    Args:
+        root: folder of AFLW2000-3D.
+        checkpoint: of the network.
+        every: use every so many photos.
+    """
+    network = resolve_network(checkpoint)
+    jitter, rng = BoxRule("jittered"), np.random.default_rng(0)
+    seen: dict[str, list] = {"faces": [], "background": []}
+    for path in list_samples(root, "train")[::every]:
+        try:
+            true = square_box(read_annotation(path.with_suffix(".mat")).landmarks)
+        except AnnotationError as error:
+            print(f"left out: {error}")
+            continue
+        image = read_image(path)
+        seen["faces"].append((image, jitter(image, true)))
+        if (square := background(image, true, rng)) is not None:
+            seen["background"].append((image, square))
+    errors = {}
+    for name, pairs in seen.items():
+        chunks = [pairs[i : i + _BATCH] for i in range(0, len(pairs), _BATCH)]
+        errors[name] = np.concatenate(
+            [mirror_errors(network, *map(list, zip(*chunk, strict=True))) for chunk in chunks]
+        )
+        quantiles = np.quantile(errors[name], (0.01, 0.1, 0.5, 0.9, 0.99, 0.997, 1))
+        print(f"{name}: {len(pairs)}, quantiles 1-10-50-90-99-99.7-100 %: {quantiles.round(1)}")
+    for limit in _LIMITS:
+        lost, told = (100 * (errors[name] > limit).mean() for name in ("faces", "background"))
+        print(f"limit {limit}: {lost:.2f} % of the faces lost, {told:.1f} % of the background told")
+
+
+if __name__ == "__main__":
+    torch.set_grad_enabled(False)
+    tyro.cli(main, description=__doc__)
