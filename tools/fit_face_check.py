@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
-"""Finds the limit of pgnface/reconstruction/find.py, above which a detection is no face.
+"""Finds the limits of pgnface/reconstruction/find.py, above which a detection is no face.
 
     python tools/fit_face_check.py PATH_TO_AFLW2000 [--checkpoint F] [--every 2]
 
 The network sees the annotated faces of the training blocks, in jittered boxes and again around its
-landmarks, and squares of the same photos beside the faces. What it sees in the mirror differs
-(``mirror_error``): printed are the quantiles, and for several limits the share of the faces that
-are lost and of the squares that are told from faces. A few of the squares hold another person.
+landmarks, and squares of the same photos beside the faces. Printed are the quantiles of
+the two errors, mirror and fit, and for pairs of limits the faces that are lost and the share of the
+squares that are told from faces. A few of the squares hold another person.
 """
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from pgnface.data.aflw2000 import list_samples
 from pgnface.data.annotation import AnnotationError, read_annotation
 from pgnface.data.cropping import SquareBox, square_box
 from pgnface.data.images import read_image
+from pgnface.evaluation.metrics import sparse_nme
 from pgnface.evaluation.protocols.aflw2000.boxes import BoxRule
 from pgnface.networks import PoseGuidanceNetwork
 from pgnface.networks.inference import (
@@ -30,7 +32,8 @@ from pgnface.networks.inference import (
     resolve_network,
 )
 
-_LIMITS = (4, 6, 8, 9, 10, 12, 15)
+_MIRROR_LIMITS, _FIT_LIMITS = (8, 12, 16, 20, 30, np.inf), (1.5, 2, 2.5, 3, 4, np.inf)
+_QUANTILES = (0.01, 0.1, 0.5, 0.9, 0.99, 0.997, 1)
 _BATCH = 16
 
 
@@ -46,10 +49,12 @@ def background(
     return None
 
 
-def mirror_errors(network: PoseGuidanceNetwork, images: list, boxes: list) -> list[float]:
-    """Of the second pass, as :func:`pgnface.reconstruct` makes it."""
+def both_errors(network: PoseGuidanceNetwork, images: list, boxes: list) -> np.ndarray:
+    """Mirror and fit error ``(N, 2)`` of the second pass, as in :func:`pgnface.reconstruct`."""
     around = boxes_around(predict_faces(network, images, boxes))
-    return predict_faces_twice(network, images, around).mirror_error.tolist()
+    seen, mirror = predict_faces_twice(network, images, around)
+    fit = sparse_nme(seen.posed_landmarks[..., :2], seen.landmarks[..., :2])
+    return torch.stack((mirror, fit), 1).cpu().numpy()
 
 
 def main(root: tyro.conf.Positional[Path], checkpoint: str = "default", every: int = 1) -> None:
@@ -77,13 +82,17 @@ def main(root: tyro.conf.Positional[Path], checkpoint: str = "default", every: i
     for name, pairs in seen.items():
         chunks = [pairs[i : i + _BATCH] for i in range(0, len(pairs), _BATCH)]
         errors[name] = np.concatenate(
-            [mirror_errors(network, *map(list, zip(*chunk, strict=True))) for chunk in chunks]
+            [both_errors(network, *map(list, zip(*chunk, strict=True))) for chunk in chunks]
         )
-        quantiles = np.quantile(errors[name], (0.01, 0.1, 0.5, 0.9, 0.99, 0.997, 1))
-        print(f"{name}: {len(pairs)}, quantiles 1-10-50-90-99-99.7-100 %: {quantiles.round(1)}")
-    for limit in _LIMITS:
-        lost, told = (100 * (errors[name] > limit).mean() for name in ("faces", "background"))
-        print(f"limit {limit}: {lost:.2f} % of the faces lost, {told:.1f} % of the background told")
+        print(f"{name}: {len(pairs)}, quantiles 1-10-50-90-99-99.7-100 %")
+        for kind, values in zip(("mirror", "fit"), errors[name].T, strict=True):
+            print(f"  {kind}: {np.quantile(values, _QUANTILES).round(1)}")
+    for limits in product(_MIRROR_LIMITS, _FIT_LIMITS):
+        told = {name: (values > limits).any(1) for name, values in errors.items()}
+        print(
+            f"limits {limits}: {told['faces'].sum()} faces lost, "
+            f"{100 * told['background'].mean():.1f} % of the background told"
+        )
 
 
 if __name__ == "__main__":

