@@ -86,7 +86,11 @@ def fit_identity(
     fit = IdentityFit(error(torch.zeros_like(true)), before, before, math.inf)
     for penalty in _PENALTIES:
         weight, bias = moments.solve(penalty)
-        after = error(predicted + features @ weight.T + bias)
+        added = features @ weight.T + bias
+        # People that the fit did not see tell how much of it to believe.
+        gain = float(((true - predicted) * added).sum() / added.square().sum().clamp(min=1e-12))
+        weight, bias = gain * weight, gain * bias
+        after = error(predicted + gain * added)
         if after < fit.after:
             fit = fit._replace(after=after, penalty=penalty)
             regression.weight.copy_(weight)
