@@ -144,11 +144,13 @@ def training_step(
         average.update(network)
 
     with torch.no_grad():
-        code = network.code_head(network.encoder(images))
+        features = network.encoder(images)
+        code = network.code_head(features)
         results = {name: head(code) for name, head in heads.items() if name != "code_head"}
+        results["identity_regression"] = network.identity_regression(features)
     constants = {name: _Constant(result) for name, result in results.items()}
     constants |= {"encoder": _Constant(code), "code_head": _Constant(code)}
-    layers = heads | {"encoder": network.encoder}
+    layers = heads | {n: getattr(network, n) for n in ("encoder", "identity_regression")}
 
     def outside_network() -> None:
         """The step with layers that return constants which take gradients."""
