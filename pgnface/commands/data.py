@@ -89,20 +89,24 @@ class Prepare:
 
 @dataclass
 class Profile:
-    """Turn the faces of photos in the format of 300W-LP and AFLW2000-3D (.jpg + .mat) to larger
-    yaws, with their labels. The same command continues after an interruption."""
+    """Turn the faces of photos in the format of 300W-LP and AFLW2000-3D (.jpg + .mat), or of shards
+    with landmarks, to larger yaws, with their labels. The same command continues after an
+    interruption."""
 
-    root: Positional[Path]
-    """Folder of the photos, searched recursively."""
+    root: Positional[str]
+    """Folder of the photos, searched recursively; or shards of face crops that `pgnface data label`
+    wrote: their folder, or a path with wildcards or braces."""
     output: Path = Path("pgnface-profiles")
-    """Folder for the turned photos, their .mat files and skipped.jsonl."""
+    """Folder for the turned photos with their .mat files, or shards, and skipped.jsonl."""
     model: str = "default"
     """Face model that gives the surface: the built-in one or a file."""
     split: Literal["all", "train", "validation"] = "all"
     """Photos to turn, by blocks of 20 consecutive files. Train on what is written with split: all,
-    so that no face is among those that validate."""
+    so that no face is among those that validate. Shards have no split."""
     yaws: tuple[float, ...] = (15.0, 30.0, 45.0)
     """Degrees to turn each face by, further to the side it looks to."""
+    smallest: float = 0.0
+    """|yaw| in degrees that a face has at least after a turn."""
     largest: float = 85.0
     """|yaw| in degrees beyond which no face is turned."""
     quality: int = 95
@@ -114,28 +118,34 @@ class Profile:
         import json
 
         from pgnface._output import progress_bar
-        from pgnface.data.profile_folder import SKIPPED, profile_folder
+        from pgnface.data.profile_folder import profile_folder
+        from pgnface.data.profile_shards import profile_shards
+        from pgnface.data.shard_rewriting import SKIPPED
+        from pgnface.data.surface_fit import Turns
         from pgnface.morphable import load_model
 
-        model = load_model(self.model)
+        turns = Turns(self.yaws, self.smallest, self.largest)
+        common = (self.root, self.output, load_model(self.model), turns)
         with progress_bar("turned", shown=not self.json) as update:
-            counts = profile_folder(
-                *(self.root, self.output, model),
-                split=self.split,
-                yaws=self.yaws,
-                largest=self.largest,
-                quality=self.quality,
-                advance=update,
-            )
+            if self._shards:
+                counts = profile_shards(*common, quality=self.quality, advance=update)
+            else:
+                counts = profile_folder(
+                    *common, split=self.split, quality=self.quality, advance=update
+                )
         if self.json:
             print(json.dumps(counts))
             return
-        print(
-            f"photos written to {self.output}: {counts['written']}, there already: "
-            f"{counts['kept']}, turns beyond {self.largest:g} degrees: {counts['beyond']}"
-        )
+        print(f"turned faces written to {self.output}: {counts['written']}")
+        if "kept" in counts:
+            print(f"there already: {counts['kept']}, turns beyond the limits: {counts['beyond']}")
         if counts["skipped"]:
-            print(f"photos left out: {counts['skipped']}: {self.output / SKIPPED}")
+            print(f"left out: {counts['skipped']}: {self.output / SKIPPED}")
+
+    @property
+    def _shards(self) -> bool:
+        """Whether ``root`` is shards rather than a folder of photos."""
+        return not Path(self.root).is_dir() or any(Path(self.root).glob("*.tar"))
 
 
 @dataclass

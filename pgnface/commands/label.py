@@ -42,7 +42,8 @@ class Label:
         import json
 
         from pgnface._output import prepare_folder, progress_bar
-        from pgnface.data.labelling import SKIPPED, draw_labels, label_shards
+        from pgnface.data.labelling import draw_labels, label_shards
+        from pgnface.data.shard_rewriting import SKIPPED
         from pgnface.data.teachers.calibration import open_teachers
 
         teachers, calibration = open_teachers(

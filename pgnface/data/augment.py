@@ -97,6 +97,8 @@ def degrade(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.ui
 
 
 def _change_colors(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    if rng.random() < 0.05:  # false colours, as of heat or of a filter
+        image = image @ rng.dirichlet((0.4, 0.4, 0.4), 3).T.astype(np.float32)
     gray = image @ np.array([0.299, 0.587, 0.114], np.float32)
     saturation = 0.0 if rng.random() < 0.08 else rng.uniform(0.5, 1.4)
     image = gray[..., None] + saturation * (image - gray[..., None])

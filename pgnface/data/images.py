@@ -72,6 +72,13 @@ def to_tensor(image: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float() / 255
 
 
+def encode_jpeg(image: Tensor, quality: int) -> bytes:
+    """``(3, H, W)`` in [0, 1] as a JPEG file."""
+    pixels = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    encoded = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return encoded.tobytes()
+
+
 def list_images(root: str | Path) -> list[Path]:
     """Image files below a folder, sorted.
 

@@ -7,9 +7,6 @@ learns their mean from crops that are moved, occluded and degraded.
 
 from __future__ import annotations
 
-import io
-import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain, islice
@@ -21,18 +18,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pgnface._errors import NothingFoundError, UserError
-from pgnface._output import prepare_folder
+from pgnface._errors import UserError
 
 from .cropping import BOX_SCALE, SquareBox, square_box, square_boxes
 from .images import decode_image
+from .shard_rewriting import rewrite_shards, written_images
 from .shards import ShardImage, expand_shards, read_shard
 
 if TYPE_CHECKING:
     from .teachers import Teacher, YawWeights
 
 MANIFEST = "labels.json"
-SKIPPED = "skipped.jsonl"
 
 _BATCH = 64
 
@@ -115,10 +111,9 @@ def label_shards(
 ) -> dict[str, int]:
     """Write shards of face crops again, with the teachers' landmarks in the .json files.
 
-    Each shard keeps its name, and each image its bytes and what its .json says. ``crop_box``
-    becomes the square of the landmarks, ``spread`` is that of :class:`TaughtLandmarks`. Shards that
-    are there are kept, so that the same call continues. ``labels.json`` holds what was asked for
-    and the counts, ``skipped.jsonl`` what was left out and why.
+    Each image keeps its bytes and what its .json says. ``crop_box`` becomes the square of the
+    landmarks, ``spread`` is that of :class:`TaughtLandmarks`. ``labels.json`` holds what was asked
+    for and the counts; see :func:`pgnface.data.shard_rewriting.rewrite_shards`.
 
     Args:
         shards: see :class:`pgnface.data.shards.ShardSource`.
@@ -130,7 +125,7 @@ def label_shards(
         advance: told the number of shards done and of all.
 
     Returns:
-        Counts: ``shards``, ``labelled``, ``skipped``.
+        Counts: ``labelled``, ``skipped``.
 
     Raises:
         FileNotFoundError: when no shard matches.
@@ -141,43 +136,25 @@ def label_shards(
         raise UserError("label_shards: teachers must name at least one network")
     if not largest_spread > 0:
         raise UserError(f"largest_spread must be positive, got {largest_spread}")
-    paths = expand_shards(shards)
-    output = prepare_folder(output)
-    if any(path.resolve().parent == output.resolve() for path in paths):
-        raise UserError(f"output {output} holds the shards that are to be labelled")
     asked = {
         "teachers": [teacher.digest for teacher in teachers],
         "weights": None if weights is None else weights.weights.round(3).tolist(),
         "largest_spread": largest_spread,
         "extent": extent,
-        "shards": {path.name: path.stat().st_size for path in paths},
     }
-    finished = _finished(output / MANIFEST, asked)
-    for path in paths:
-        if path.name not in finished or not (output / path.name).is_file():
-            skipped: dict[str, str] = {}
-            images = read_shard(path, skipped)
-            teach = partial(teach_landmarks, teachers, weights=weights)
-            lines = _labelled(images, teach, largest_spread, extent, skipped)
-            count = _write_shard(output / path.name, lines)
-            finished[path.name] = {"labelled": count, "skipped": skipped}
-            _write_json(output / MANIFEST, {**asked, "finished": finished})
-        advance(len(finished), len(paths))
-    everything = {k: v for part in finished.values() for k, v in part["skipped"].items()}
-    with open(output / SKIPPED, "w") as report:
-        for name, why in everything.items():
-            report.write(json.dumps({"source": name, "detail": why}) + "\n")
-    labelled = sum(part["labelled"] for part in finished.values())
-    if not labelled:
-        raise NothingFoundError(f"no face was labelled; {output / SKIPPED} says why")
-    return {"shards": len(paths), "labelled": labelled, "skipped": len(everything)}
+    teach = partial(teach_landmarks, teachers, weights=weights)
+    labelled, skipped = rewrite_shards(
+        *(shards, output, partial(_labelled, teach, largest_spread, extent), MANIFEST, asked),
+        advance=advance,
+    )
+    return {"labelled": labelled, "skipped": skipped}
 
 
 def _labelled(
-    images: Iterator[ShardImage],
     teach: Callable[..., TaughtLandmarks],
     largest_spread: float,
     extent: float,
+    images: Iterator[ShardImage],
     skipped: dict[str, str],
 ) -> Iterator[ShardImage]:
     """Images with what the teachers say of them."""
@@ -211,49 +188,6 @@ def _labelled(
             yield image._replace(about={**image.about, **labels})
 
 
-def _write_shard(path: Path, images: Iterator[ShardImage]) -> int:
-    """A shard, whole or not at all; the number of its images."""
-    from webdataset import TarWriter
-
-    stream, count = io.BytesIO(), 0
-    # Times and owners would make every run's bytes different.
-    writer = TarWriter(stream, user="", group="", mtime=0, encoder=False)
-    for image in images:
-        key = image.name.removeprefix(f"{path.name}/")
-        about = json.dumps(image.about, sort_keys=True).encode()
-        writer.write({"__key__": key, image.suffix: image.data, "json": about})
-        count += 1
-    writer.close()
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(stream.getvalue())
-    os.replace(temporary, path)
-    return count
-
-
-def _finished(manifest: Path, asked: dict) -> dict[str, dict]:
-    """What an earlier call with the same arguments has finished."""
-    if not manifest.exists():
-        return {}
-    try:
-        old = json.loads(manifest.read_text())
-        differing = [key for key, value in asked.items() if old.get(key) != value]
-        finished = old["finished"]
-    except (ValueError, AttributeError, KeyError) as error:
-        raise UserError(f"{manifest}: does not belong to labelled shards ({error})") from None
-    if differing:
-        raise UserError(
-            f"{manifest.parent} holds other labels, which differ in {', '.join(differing)}; choose "
-            "another folder"
-        )
-    return finished
-
-
-def _write_json(path: Path, content: dict) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(temporary, path)
-
-
 def draw_labels(folder: str | Path, path: str | Path, count: int) -> Path:
     """Draw ``count`` labelled faces, from evenly spread places of the shards, into one picture.
 
@@ -264,8 +198,7 @@ def draw_labels(folder: str | Path, path: str | Path, count: int) -> Path:
     """
     from pgnface.evaluation.plots import Tile, contact_sheet
 
-    finished = json.loads((Path(folder) / MANIFEST).read_text())["finished"]
-    total = sum(part["labelled"] for part in finished.values())
+    total = written_images(Path(folder) / MANIFEST)
     chosen = set(np.linspace(0, total - 1, min(count, total)).astype(int).tolist())
     images = chain.from_iterable(read_shard(shard, {}) for shard in expand_shards(folder))
     tiles = []

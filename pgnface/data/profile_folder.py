@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,21 +15,15 @@ from torch import Tensor
 
 from pgnface._errors import NothingFoundError, UserError
 from pgnface._output import prepare_folder
-from pgnface.fitting import fit_landmarks
-from pgnface.geometry import Pose, apply_pose
+from pgnface.geometry import Pose
 from pgnface.morphable import MorphableModel
 
 from .aflw2000 import list_samples
 from .annotation import Annotation, pose_parameters, read_annotation
-from .images import read_image, to_tensor
+from .images import encode_jpeg, read_image, to_tensor
 from .profiling import profile_face
-
-SKIPPED = "skipped.jsonl"
-
-_NOISE = 0.02
-"""Standard deviation of annotated landmarks about those of a model, in sides of their box."""
-
-_EXPRESSION_DEVIATION = 0.5
+from .shard_rewriting import SKIPPED
+from .surface_fit import Turns, fit_surfaces
 
 # What turns with the head, or is out of date after it turned.
 _STALE = ("pt3d_68", "pt2d", "roi", "Pose_Para")
@@ -41,9 +34,8 @@ def profile_folder(
     output: str | Path,
     model: MorphableModel,
     *,
+    turns: Turns | None = None,
     split: str = "all",
-    yaws: Sequence[float] = (15.0, 30.0, 45.0),
-    largest: float = 85.0,
     quality: int = 95,
     advance: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, int]:
@@ -59,26 +51,23 @@ def profile_folder(
         root: folder of photos with a .mat beside each.
         output: folder.
         model: any face model.
+        turns: by how much.
         split: of the photos, see :func:`pgnface.data.aflw2000.list_samples`. What is turned of a
             split belongs to it as a whole.
-        yaws: degrees to turn by.
-        largest: |yaw| in degrees beyond which no face is turned.
         quality: of the JPEG files.
         advance: told the number of photos done and of all.
 
     Returns:
-        Counts: ``photos``, ``written``, ``kept`` (there before), ``beyond`` (turns past
-        ``largest``), ``skipped`` (photos that cannot be used; ``skipped.jsonl`` says why).
+        Counts: ``photos``, ``written``, ``kept`` (there before), ``beyond`` (turns past the
+        limits), ``skipped`` (photos that cannot be used; ``skipped.jsonl`` says why).
 
     Raises:
         FileNotFoundError: when ``root`` is missing.
-        UserError: without turns, for one that is not positive, or an ``output`` below ``root``.
+        UserError: for turns that are none, or an ``output`` below ``root``.
         NothingFoundError: when no photo can be used.
     """
-    if not yaws or not all(0 < yaw <= 180 for yaw in yaws):
-        raise UserError(f"yaws must be positive degrees, got {tuple(yaws)}")
-    if not 0 < largest <= 90:
-        raise UserError(f"largest must lie between 0 and 90 degrees, got {largest}")
+    turns = turns or Turns()
+    turns.check()
     root, output = Path(root), Path(output)
     photos = list_samples(root, split)
     if output.resolve().is_relative_to(root.resolve()):
@@ -91,7 +80,7 @@ def profile_folder(
         for done, path in enumerate(photos, 1):
             try:
                 target = output / path.relative_to(root)
-                for key, count in _profile(path, target, model, yaws, largest, quality).items():
+                for key, count in _profile(path, target, model, turns, quality).items():
                     counts[key] += count
             except UserError as error:
                 counts["skipped"] += 1
@@ -107,8 +96,7 @@ def _profile(
     path: Path,
     target: Path,
     model: MorphableModel,
-    yaws: Sequence[float],
-    largest: float,
+    turns: Turns,
     quality: int,
 ) -> dict[str, int]:
     """Write the turned faces of one photo."""
@@ -116,19 +104,17 @@ def _profile(
     if not annotation.plausible:
         raise UserError("an annotated angle is implausible")
     yaw = float(annotation.angles[1])
-    wanted = {
-        target.with_name(f"{target.stem}_{i}.jpg"): turn if yaw >= 0 else -turn
-        for i, turn in enumerate(yaws, 1)
-        if abs(yaw) + turn <= largest
-    }
+    wanted = {target.with_name(f"{target.stem}_{i}.jpg"): turn for i, turn in turns.of(yaw).items()}
     missing = {
         k: v for k, v in wanted.items() if not (k.exists() and k.with_suffix(".mat").exists())
     }
-    counts = {"beyond": len(yaws) - len(wanted), "kept": len(wanted) - len(missing)}
+    counts = {"beyond": len(turns.yaws) - len(wanted), "kept": len(wanted) - len(missing)}
     if not missing:
         return counts
     image = read_image(path)
-    vertices, landmarks = fit_surface(model, annotation)
+    axes = 3 if annotation.has_depth else 2
+    known = torch.from_numpy(annotation.landmarks[None, :, :axes]).float()
+    fitted = fit_surfaces(model, known)
     pose = Pose(*(value[None].float() for value in annotation.pose(image.shape[0])))
     pixels = to_tensor(image)[None]
     content = loadmat(path.with_suffix(".mat"), appendmat=False)
@@ -136,10 +122,10 @@ def _profile(
     target.parent.mkdir(parents=True, exist_ok=True)
     for place, turn in missing.items():
         try:
-            turned = profile_face(pixels, vertices[None], model.triangles, pose, turn)
+            turned = profile_face(pixels, fitted.vertices, model.triangles, pose, turn)
         except ValueError as error:
             raise UserError(f"cannot be turned by {turn:g} degrees ({error})") from None
-        points = turned.turn.apply(landmarks[None])[0].double().numpy()
+        points = turned.turn.apply(fitted.landmarks)[0].double().numpy()
         labels = _labels(annotation, points, turned.pose, turn, image.shape[0])
         _write_image(place, turned.image[0], quality)
         _write_whole(place.with_suffix(".mat"), lambda file, a=labels: savemat(file, {**kept, **a}))
@@ -160,27 +146,8 @@ def _labels(
     }
 
 
-def fit_surface(model: MorphableModel, annotation: Annotation) -> tuple[Tensor, Tensor]:
-    """The most probable surface of a face model for a photo's landmarks.
-
-    Returns:
-        Vertices ``(V, 3)`` and the annotated landmarks ``(68, 3)`` in image space; where the
-        annotation is flat, the landmarks have the model's depth.
-    """
-    target = torch.from_numpy(annotation.landmarks).float()
-    noise = _NOISE * float(np.ptp(annotation.landmarks[:, :2], 0).max())
-    points = target if annotation.has_depth else target[:, :2]
-    fit = fit_landmarks(model, points[None], noise=noise, expression_std=_EXPRESSION_DEVIATION)
-    vertices = apply_pose(fit.pose, fit.vertices)[0]
-    if not annotation.has_depth:
-        target = torch.cat((points, vertices[model.landmarks, 2:]), 1)
-    return vertices, target
-
-
 def _write_image(path: Path, image: Tensor, quality: int) -> None:
-    pixels = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
-    encoded = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    _write_whole(path, lambda file: file.write(encoded.tobytes()))
+    _write_whole(path, lambda file: file.write(encode_jpeg(image, quality)))
 
 
 def _write_whole(path: Path, write: Callable) -> None:

@@ -149,7 +149,7 @@ class ShardSource(UnlabeledSource):
             chosen = [subject[int(rng.integers(a, b))] for a, b in pairwise(edges)]
             images = [decode_image(entry.data, entry.name) for entry in chosen]
         boxes = [e.box(image, self.extent) for e, image in zip(chosen, images, strict=True)]
-        landmarks = [_landmarks(entry) for entry in chosen]
+        landmarks = [known_landmarks(entry) for entry in chosen]
         return Views(self._subject_name(subject), images, boxes, landmarks)
 
     def _subject(self, position: int) -> list[ShardImage]:
@@ -237,8 +237,12 @@ def _read_about(name: str, data: bytes | None, skipped: dict[str, str]) -> dict:
     return about if isinstance(about, dict) else {}
 
 
-def _landmarks(entry: ShardImage) -> Landmarks | None:
-    """What the .json says of an image's landmarks."""
+def known_landmarks(entry: ShardImage) -> Landmarks | None:
+    """What the .json says of an image's landmarks; None where it says nothing.
+
+    Raises:
+        UserError: for what are no 68 points.
+    """
     if (given := entry.about.get("landmarks")) is None:
         return None
     try:

@@ -9,7 +9,8 @@ from pgnface._errors import NothingFoundError, UserError
 from pgnface.data.aflw2000 import Aflw2000Source
 from pgnface.data.annotation import read_annotation
 from pgnface.data.images import read_image
-from pgnface.data.profile_folder import fit_surface, profile_folder
+from pgnface.data.profile_folder import profile_folder
+from pgnface.data.surface_fit import Turns, fit_surfaces
 from pgnface.geometry import angles_from_rotation, rotation_distance
 from tests.models import tiny_model
 
@@ -35,8 +36,9 @@ def photos(tmp_path):
     return tmp_path / "in"
 
 
-def turn(photos, tmp_path, **options):
-    return profile_folder(photos, tmp_path / "out", tiny_model(), yaws=(20.0, 35.0), **options)
+def turn(photos, tmp_path, largest=85.0, smallest=0.0, **options):
+    turns = Turns((20.0, 35.0), smallest, largest)
+    return profile_folder(photos, tmp_path / "out", tiny_model(), turns=turns, **options)
 
 
 def in_head(annotation):
@@ -95,16 +97,23 @@ def test_the_faces_of_a_split_alone_are_turned(photos, tmp_path):
         turn(photos, tmp_path / "other", split="validation")
 
 
+def test_turns_within_limits(photos, tmp_path):
+    counts = turn(photos, tmp_path, smallest=46.0, largest=70.0)
+    assert counts["written"] == 2 and counts["beyond"] == 4
+    written = sorted(path.stem for path in (tmp_path / "out/AFW").glob("*.jpg"))
+    assert written == ["face001_1", "face001_2"]  # yaws of -50 and -65 degrees
+
+
 def test_flat_landmarks_are_turned_at_the_model_s_depth(photos, tmp_path):
     path = photos / "AFW/face001.mat"
     content = loadmat(path)
     deep = read_annotation(path).landmarks
     savemat(path, {"pt2d": content["pt3d_68"][:2], "Pose_Para": content["Pose_Para"]})
     annotation = read_annotation(path)
-    vertices, landmarks = fit_surface(tiny_model(), annotation)
-    own = vertices[tiny_model().landmarks]
+    fitted = fit_surfaces(tiny_model(), torch.tensor(deep[None, :, :2]))
+    own = fitted.vertices[0, tiny_model().landmarks]
     np.testing.assert_allclose(own[:, :2], annotation.landmarks[:, :2], atol=0.5)
-    relative = landmarks[:, 2].numpy() - deep[:, 2]
+    relative = fitted.landmarks[0, :, 2].numpy() - deep[:, 2]
     assert np.abs(relative - relative.mean()).max() < 0.5
     turn(photos, tmp_path)
     new = read_annotation(tmp_path / "out/AFW/face001_1.mat")
@@ -114,16 +123,20 @@ def test_flat_landmarks_are_turned_at_the_model_s_depth(photos, tmp_path):
 
 
 def test_the_surface_fits_its_landmarks(photos):
-    annotation = read_annotation(photos / "AFW/face000.mat")
-    vertices, landmarks = fit_surface(tiny_model(), annotation)
-    torch.testing.assert_close(vertices[tiny_model().landmarks], landmarks, atol=0.3, rtol=0)
+    known = torch.tensor(read_annotation(photos / "AFW/face000.mat").landmarks)[None]
+    fitted = fit_surfaces(tiny_model(), known)
+    own = fitted.vertices[:, tiny_model().landmarks]
+    torch.testing.assert_close(own, known, atol=0.3, rtol=0)
+    torch.testing.assert_close(fitted.landmarks, known)
 
 
 def test_what_cannot_be_turned(photos, tmp_path):
     with pytest.raises(UserError, match="yaws must be positive"):
-        profile_folder(photos, tmp_path / "out", tiny_model(), yaws=(-5.0,))
+        profile_folder(photos, tmp_path / "out", tiny_model(), turns=Turns((-5.0,)))
     with pytest.raises(UserError, match="largest must lie between"):
         turn(photos, tmp_path, largest=95.0)
+    with pytest.raises(UserError, match="smallest must lie between 0 and largest"):
+        turn(photos, tmp_path, smallest=86.0)
     with pytest.raises(UserError, match=r"lies in .*: the next call would turn"):
         profile_folder(photos, photos / "out", tiny_model())
     with pytest.raises(FileNotFoundError, match="no such folder"):
