@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "census_distance/census_distance.h"
+#include "closest_point/closest_point.h"
 #include "common/context.h"
 #include "edge_gradient/edge_gradient.h"
 #include "evaluate_morphable/evaluate_morphable.h"
@@ -111,6 +112,8 @@ PYBIND11_MODULE(_C, module) {
 
   PGNFACE_BIND(census_distance_forward)
   PGNFACE_BIND(census_distance_backward)
+  PGNFACE_BIND(closest_point_forward)
+  PGNFACE_BIND(closest_point_backward)
   PGNFACE_BIND(edge_gradient_backward)
   PGNFACE_BIND_BASIS(evaluate_morphable_forward)
   PGNFACE_BIND_BASIS(evaluate_morphable_backward)
@@ -122,6 +125,8 @@ PYBIND11_MODULE(_C, module) {
   PGNFACE_BIND(sample_colors_backward)
   PGNFACE_BIND(solve_pose_forward)
   PGNFACE_BIND(solve_pose_backward)
+  PGNFACE_BIND(triangle_discs)
+  PGNFACE_BIND(triangle_codes)
   PGNFACE_BIND(vertex_normals_forward)
   PGNFACE_BIND(vertex_normals_backward)
   PGNFACE_BIND(vertex_visibility)

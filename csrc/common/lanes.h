@@ -16,6 +16,7 @@ namespace pgnface {
 
 // Scalar counterparts, for code that is written for both.
 PGNFACE_HD double select(bool condition, double a, double b) { return condition ? a : b; }
+PGNFACE_HD float select(bool condition, float a, float b) { return condition ? a : b; }
 PGNFACE_HD bool any(bool condition) { return condition; }
 PGNFACE_HD bool both(bool a, bool b) { return a && b; }
 PGNFACE_HD bool either(bool a, bool b) { return a || b; }
@@ -39,6 +40,9 @@ using Lanes = typename LanesOf<T>::type;
 // Always inlined: how a vector is passed depends on the instruction set of caller and callee.
 
 PGNFACE_HD Lanes<double> select(Lanes<std::int64_t> condition, Lanes<double> a, Lanes<double> b) {
+  return condition ? a : b;
+}
+PGNFACE_HD Lanes<float> select(Lanes<std::int32_t> condition, Lanes<float> a, Lanes<float> b) {
   return condition ? a : b;
 }
 
