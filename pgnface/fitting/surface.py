@@ -53,8 +53,6 @@ def fit_surface(
         ValueError: for wrong shapes, or noise, limit or iterations that are not above 0.
     """
     from scipy.optimize import lsq_linear
-    from trimesh.triangles import points_to_barycentric
-
     points = check_points("points", points)
     if not (noise > 0 and limit > 0) or iterations < 1:
         raise ValueError(
@@ -73,7 +71,7 @@ def fit_surface(
         local = alignment.inverse().apply(points)
         nearest = surface.nearest(local)
         normals = surface.normals(nearest.triangles)
-        weights = points_to_barycentric(surface.corners[nearest.triangles], nearest.points)
+        weights = nearest.barycentrics
         moves = np.einsum("pnkc,nk,nc->np", basis[:, corners[nearest.triangles]], weights, normals)
         arms = nearest.points - nearest.points.mean(0)
         motion = (np.cross(arms, normals), normals, (arms * normals).sum(1, keepdims=True))

@@ -90,15 +90,12 @@ def transfer(
     Raises:
         ValueError: for wrong shapes, or a mesh on which the model's face cannot be laid.
     """
-    from trimesh.triangles import points_to_barycentric
-
     vertices, triangles = check_mesh(vertices, triangles)
     bent = register(model, vertices, triangles, landmarks=landmarks)
     surface = Surface(bent, model.triangles.cpu().numpy())
     found = surface.nearest(vertices)
     corners = surface.triangles[found.triangles]
-    weights = points_to_barycentric(surface.corners[found.triangles], found.points)
-    weights = np.clip(weights, 0, 1)
+    weights = found.barycentrics
     uv = (weights[..., None] * model.uv.cpu().numpy()[corners]).sum(1)
     nearest_corner = np.take_along_axis(corners, weights.argmax(1)[:, None], axis=1)[:, 0]
     ids, gaps = _nearest_vertices(bent[model.landmarks.cpu().numpy()], vertices, triangles)

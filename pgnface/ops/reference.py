@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from .adjacency import Adjacency
+from .closest_point import ClosestPoints
 from .evaluate_morphable import QuantizedBasis
 from .rasterize import Fragments
 from .solve_pose import Similarity
+from .triangle_tree import LARGEST, TriangleTree
 
 
 def sample_colors(image: Tensor, points: Tensor) -> Tensor:
@@ -217,6 +219,70 @@ def vertex_visibility(
         ]
     )
     return facing & inside & (z <= near.amax(0) + tolerance)
+
+
+def closest_point(
+    points: Tensor, vertices: Tensor, triangles: Tensor, tree: TriangleTree | None = None
+) -> ClosestPoints:
+    """Twin of :func:`pgnface.ops.closest_point`; its memory grows with N P T."""
+    limit = LARGEST[points.dtype]
+    usable = (points.abs() <= limit).all(-1)  # false for NaN
+    point = torch.where(usable[..., None], points, 0)
+    corners = vertices[:, triangles.long()]
+    whole = (corners.abs() <= limit).all(-1).all(-1)
+    if len(triangles) == 0:
+        corners = corners.new_zeros(len(vertices), 1, 3, 3)
+        whole = whole.new_zeros(len(vertices), 1)
+    corners = torch.where(whole[..., None, None], corners, 0)
+    with torch.no_grad():
+        weights = _nearest_weights(point[:, :, None], corners[:, None])
+        gap = point[:, :, None] - (weights[..., None] * corners[:, None]).sum(-2)
+        distance = torch.where(whole[:, None], gap.norm(dim=-1), torch.inf)
+        # Triangles around an edge or a vertex are equally near but for rounding.
+        nearest = distance <= distance.amin(-1, keepdim=True) * (1 + 1e-9) + 1e-12
+        chosen = nearest.int().argmax(-1)
+        found = usable & whole.any(-1)[:, None]
+    batch = torch.arange(len(points), device=points.device)[:, None]
+    corners = torch.where(found[..., None, None], corners[batch, chosen], 0)
+    weights = torch.where(found[..., None], _nearest_weights(point, corners), 0)
+    closest = (weights[..., None] * corners).sum(-2)
+    gap = point - closest
+    apart = found & (gap != 0).any(-1)
+    # A distance of zero has no direction.
+    distance = torch.where(apart, torch.where(apart[..., None], gap, 1).norm(dim=-1), 0)
+    return ClosestPoints(
+        torch.where(found, distance, torch.inf),
+        closest,
+        torch.where(found, chosen, -1).int(),
+        weights,
+    )
+
+
+def _nearest_weights(point: Tensor, corners: Tensor) -> Tensor:
+    """Weights ``(..., 3)`` of corners ``(..., 3, 3)``: inside, or else on the nearest edge."""
+    nothing = torch.zeros(torch.broadcast_shapes(point.shape, corners.shape[:-1])[:-1]).to(point)
+    candidates = []
+    for i in range(3):
+        j = (i + 1) % 3
+        edge, arm = corners[..., j, :] - corners[..., i, :], point - corners[..., i, :]
+        length = edge.square().sum(-1)
+        along = (arm * edge).sum(-1) / torch.where(length > 0, length, 1)
+        weights = [nothing] * 3
+        weights[i], weights[j] = 1 - along.clamp(0, 1), along.clamp(0, 1)
+        candidates.append(torch.stack(weights, -1))
+    a, b = (corners[..., k, :] - corners[..., 0, :] for k in (1, 2))
+    arm = point - corners[..., 0, :]
+    aa, ab, bb, pa, pb = ((x * y).sum(-1) for x, y in ((a, a), (a, b), (b, b), (arm, a), (arm, b)))
+    area = torch.linalg.cross(a, b).square().sum(-1)
+    area = torch.where(area > 0, area, torch.inf)
+    inner = torch.stack(((bb * pa - ab * pb) / area, (aa * pb - ab * pa) / area), -1)
+    inner = torch.cat((1 - inner.sum(-1, keepdim=True), inner), -1)
+    inside = (inner > 0).all(-1) & (area < torch.inf)
+    candidates.append(torch.where(inside[..., None], inner, candidates[0]))
+    weights = torch.stack(candidates)
+    gaps = point - (weights[..., None] * corners).sum(-2)
+    best = gaps.detach().norm(dim=-1).argmin(0)
+    return weights.gather(0, best[None, ..., None].expand(1, *weights.shape[1:]))[0]
 
 
 def _visible_ids(

@@ -11,7 +11,8 @@ from ._checks import prepare, prepare_triangles, require_shape
 from ._library import launch, register
 
 _WIDTH = 8  # triangles of a leaf, children of an inner node
-_LARGEST = {torch.float32: 1e9, torch.float64: 1e70}
+LARGEST = {torch.float32: 1e9, torch.float64: 1e70}
+"""Absolute values of coordinates beyond which points and triangles count for nothing."""
 
 
 class TriangleTree(NamedTuple):
@@ -93,7 +94,7 @@ def _bounds(vertices: Tensor) -> Tensor:
     """Lowest corner and longest side of the box of the usable vertices: ``(N, 4)``."""
     if vertices.numel() == 0:
         return vertices.new_zeros(vertices.shape[0], 4)
-    usable = (vertices.abs() <= _LARGEST[vertices.dtype]).all(-1, keepdim=True)
+    usable = (vertices.abs() <= LARGEST[vertices.dtype]).all(-1, keepdim=True)
     low = vertices.where(usable, torch.inf).amin(1)
     high = vertices.where(usable, -torch.inf).amax(1)
     return torch.cat((low, (high - low).amax(1, keepdim=True)), 1)

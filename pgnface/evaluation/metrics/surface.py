@@ -8,14 +8,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial import cKDTree
 
-# How many nearest centroids are looked at first, and by how much the number grows for the points
-# whose nearest triangle may lie beyond them.
-_NEIGHBOURS, _GROWTH = 4, 4
-# Pairs of a point and a triangle that are looked at together, which bounds the memory.
-_PAIRS = 1 << 20
+from pgnface import ops
 
 
 class SurfacePoints(NamedTuple):
@@ -25,49 +21,32 @@ class SurfacePoints(NamedTuple):
         distances: ``(N,)``, never negative.
         points: ``(N, 3)`` on the surface.
         triangles: ``(N,)`` number of the triangle that each lies on.
+        barycentrics: ``(N, 3)`` weights of its corners, exactly 0 for those that the edge or the
+            vertex does not touch on which the point lies.
     """
 
     distances: NDArray[np.float64]
     points: NDArray[np.float64]
     triangles: NDArray[np.int64]
+    barycentrics: NDArray[np.float64]
 
 
 class Surface:
-    """A triangle mesh prepared for many nearest-point queries.
-
-    A triangle's bounding sphere around its centroid tells which triangles can be the nearest: those
-    whose centroid lies no further than the distance found so far plus the sphere's radius. There is
-    one k-d tree of centroids for each octave of the radius, so that a few large triangles do not
-    widen the search among the small ones.
+    """A triangle mesh prepared for many searches by :func:`pgnface.ops.closest_point`.
 
     Args:
         vertices: ``(V, 3)``.
         triangles: ``(T, 3)`` vertex numbers, counter-clockwise seen from outside.
 
     Raises:
-        ValueError: for wrong shapes, no triangle, numbers out of range, or vertices of a triangle
-            that are not finite.
+        ValueError: for wrong shapes, no triangle, numbers out of range, or vertices that are not
+            finite.
     """
 
     def __init__(self, vertices: ArrayLike, triangles: ArrayLike) -> None:
         self.vertices, self.triangles = check_mesh(vertices, triangles)
-        self.corners = self.vertices[self.triangles]
-        self._centroids = centroids = self.corners.mean(1)
-        self._radii = np.linalg.norm(self.corners - centroids[:, None], axis=-1).max(1)
-        self._planes = self.normals()
-        # The plane of a sliver is lost in rounding: its sphere has to do.
-        edges = self.corners[:, 1:] - self.corners[:, :1]
-        area = np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1)
-        self._planes[area < 1e-8 * self._radii**2] = 0
-        smallest = np.finfo(np.float64).tiny
-        octaves = np.floor(np.log2(np.maximum(self._radii, smallest))).astype(int)
-        self._groups: list[tuple[NDArray[np.int64], cKDTree, float]] = []
-        for octave in np.unique(octaves):
-            members = np.flatnonzero(octaves == octave)
-            tree = cKDTree(centroids[members])
-            self._groups.append((members, tree, float(self._radii[members].max())))
-        # The largest group first: it gives most points their final distance.
-        self._groups.sort(key=lambda group: -len(group[0]))
+        self._mesh = torch.from_numpy(self.vertices), torch.from_numpy(self.triangles).int()
+        self._tree = ops.build_triangle_tree(*self._mesh)
 
     def nearest(self, points: ArrayLike) -> SurfacePoints:
         """The nearest points of the surface to points ``(N, 3)``.
@@ -75,76 +54,24 @@ class Surface:
         Raises:
             ValueError: for another shape, or points that are not finite.
         """
-        points = check_points("points", points)
-        best = SurfacePoints(
-            np.full(len(points), np.inf),
-            np.zeros_like(points),
-            np.zeros(len(points), np.int64),
+        points = torch.from_numpy(check_points("points", points))
+        found = ops.closest_point(points, *self._mesh, self._tree)
+        return SurfacePoints(
+            found.distances.numpy(),
+            found.points.numpy(),
+            found.triangle_ids.long().numpy(),
+            found.barycentrics.numpy(),
         )
-        for members, tree, radius in self._groups:
-            self._search_group(points, best, members, tree, radius)
-        return best
 
     def normals(self, numbers: ArrayLike | None = None) -> NDArray[np.float64]:
         """Unit normals ``(N, 3)`` of the triangles of these numbers (all by default); zero for a
         triangle without area.
         """
-        corners = self.corners if numbers is None else self.corners[np.asarray(numbers)]
+        triangles = self.triangles if numbers is None else self.triangles[np.asarray(numbers)]
+        corners = self.vertices[triangles]
         normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         length = np.linalg.norm(normal, axis=1, keepdims=True)
         return np.divide(normal, length, out=np.zeros_like(normal), where=length > 0)
-
-    def _search_group(self, points, best, members, tree, radius) -> None:
-        """Lower ``best`` in place by the triangles of one octave of the radius."""
-        open_points = np.arange(len(points))
-        count, seen = min(_NEIGHBOURS, len(members)), 0
-        while len(open_points):
-            parts = np.array_split(open_points, -(-len(open_points) * count // _PAIRS))
-            reach = [
-                self._try_neighbours(points, best, p, members, tree, seen, count) for p in parts
-            ]
-            if count == len(members):
-                break
-            undecided = np.concatenate(reach) - radius < best.distances[open_points]
-            open_points = open_points[undecided]
-            count, seen = min(count * _GROWTH, len(members)), count
-
-    def _try_neighbours(self, points, best, rows, members, tree, seen, count) -> NDArray:
-        """Lower ``best`` at ``rows`` by the triangles whose centroids are the nearest ``seen`` to
-        ``count``; how far the last of these lie.
-        """
-        reach, found = tree.query(points[rows], k=np.arange(seen + 1, count + 1), workers=-1)
-        for column in range(count - seen):
-            numbers = members[found[:, column]]
-            near = reach[:, column] - self._radii[numbers] < best.distances[rows]
-            chosen, numbers = rows[near], numbers[near]
-            near = self._lower_bound(points[chosen], numbers) < best.distances[chosen]
-            self._measure(points, best, chosen[near], numbers[near])
-        return reach[:, -1]
-
-    def _lower_bound(self, points, numbers) -> NDArray[np.float64]:
-        """Distance from points to the discs that hold the triangles, one of each. Of the triangles
-        that a point hovers over at some height the sphere tells few apart, the disc all but those
-        below it.
-        """
-        arms = points - self._centroids[numbers]
-        height = np.einsum("ij,ij->i", arms, self._planes[numbers])
-        square = np.einsum("ij,ij->i", arms, arms)
-        beside = np.sqrt(np.maximum(square - height**2, 0)) - self._radii[numbers]
-        # Less by the rounding of these numbers, lest the nearest triangle be missed.
-        return np.hypot(height, np.maximum(beside, 0)) - 1e-9 * np.sqrt(square)
-
-    def _measure(self, points, best, rows, numbers) -> None:
-        """Keep the triangle ``numbers[i]`` for the point ``rows[i]`` where it is nearer."""
-        from trimesh.triangles import closest_point
-
-        closest = closest_point(self.corners[numbers], points[rows])
-        distance = np.linalg.norm(closest - points[rows], axis=1)
-        nearer = distance < best.distances[rows]
-        rows = rows[nearer]
-        best.distances[rows] = distance[nearer]
-        best.points[rows] = closest[nearer]
-        best.triangles[rows] = numbers[nearer]
 
 
 def point_to_surface(
@@ -207,7 +134,7 @@ def check_points(name: str, points: ArrayLike) -> NDArray[np.float64]:
     bad = int((~np.isfinite(points)).any(1).sum())
     if bad:
         raise ValueError(f"{name} must be finite, {bad} of {len(points)} are not")
-    return points
+    return np.ascontiguousarray(points)
 
 
 def check_mesh(

@@ -53,10 +53,8 @@ class Target:
 
     def pair(self, points: NDArray[np.float64], normals: NDArray[np.float64]) -> Pairs:
         """The partners of points ``(V, 3)`` with unit normals ``(V, 3)``."""
-        from trimesh.triangles import points_to_barycentric
-
         found = self.surface.nearest(points)
-        weights = points_to_barycentric(self.surface.corners[found.triangles], found.points)
+        weights = found.barycentrics
         corners = self.surface.triangles[found.triangles]
         on_border = ((weights < _ON_EDGE) & self._border[found.triangles]).any(1)
         on_border |= ((weights > 1 - _ON_EDGE) & self._border_vertices[corners]).any(1)
