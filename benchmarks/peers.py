@@ -1,7 +1,7 @@
 """Other people's implementations of the same computation, measured where they are installed.
 
-``pip install ".[bench]"`` brings RoMa and ONNX Runtime. pytorch3d is used where it can be imported,
-nvdiffrast (on PyPI as ``diffrp-nvdiffrast``) on CUDA.
+``pip install ".[bench]"`` brings RoMa, libigl, rtree and ONNX Runtime. pytorch3d is used where it
+can be imported, nvdiffrast (on PyPI as ``diffrp-nvdiffrast``) on CUDA.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ def versions() -> dict[str, str]:
         "roma": "roma",
         "pytorch3d": "pytorch3d",
         "nvdiffrast": "diffrp-nvdiffrast",
+        "igl": "libigl",
+        "trimesh": "trimesh",
         "onnxruntime": "onnxruntime",
     }
     found = {}
@@ -44,6 +46,8 @@ def find(name: str, case: Case) -> Callable:
         "roma": _roma,
         "pytorch3d": _pytorch3d,
         "nvdiffrast": _nvdiffrast,
+        "igl": _igl,
+        "trimesh": _trimesh,
         "onnxruntime": _onnxruntime,
     }
     return makers[name](case)
@@ -112,6 +116,40 @@ def _nvdiffrast(case: Case) -> Callable:
         return image
 
     return render
+
+
+def _igl(case: Case) -> Callable:
+    igl = _import("igl", "pip install .[bench]")
+    triangles = _on_cpu(case).long().numpy()
+
+    def search(points: Tensor, vertices: Tensor):
+        squares, _, closest = igl.point_mesh_squared_distance(
+            points.detach().numpy(), vertices.detach().numpy(), triangles
+        )
+        return torch.from_numpy(squares).sqrt(), torch.from_numpy(closest)
+
+    return search
+
+
+def _trimesh(case: Case) -> Callable:
+    _import("rtree", "pip install .[bench]")
+    import trimesh
+
+    triangles = _on_cpu(case).numpy()
+
+    def search(points: Tensor, vertices: Tensor):
+        mesh = trimesh.Trimesh(vertices.detach().numpy(), triangles, process=False)
+        closest, distances, _ = trimesh.proximity.closest_point(mesh, points.detach().numpy())
+        return torch.from_numpy(distances), torch.from_numpy(closest)
+
+    return search
+
+
+def _on_cpu(case: Case) -> Tensor:
+    """The triangles of a case that must be on the CPU."""
+    if case.inputs[0].is_cuda:
+        pytest.skip("runs on the CPU")
+    return case.triangles
 
 
 def _onnxruntime(case: Case) -> Callable:

@@ -66,7 +66,7 @@ check)
     --batch 1 16 64 \
     -k "posed or plain or overhead"
   benchmark benchmark-steps 50 benchmarks/test_training.py benchmarks/test_attributes.py \
-    benchmarks/test_inference.py --batch 16
+    benchmarks/test_inference.py benchmarks/test_closest_point.py --batch 16
   for tool in memcheck racecheck initcheck synccheck; do
     sanitize "$tool" 40 -k test_cuda
   done

@@ -10,10 +10,10 @@
 //   barycentrics (batch, count, 3): weights of the triangle's corners; exactly 0 for those that the
 //                edge or the corner does not touch on which the closest point lies
 //
-// Of triangles at the same computed distance the one of the lowest number counts, and no triangle is
-// passed over whose computed distance is the least: what is found depends on nothing but the point
-// and the mesh. Triangles that share the edge or the vertex on which the closest point lies compute
-// the same distance, bit for bit.
+// Of triangles at the same computed distance the one of the lowest number counts, and no triangle
+// is passed over whose computed distance is the least: what is found depends on nothing but the
+// point and the mesh. Triangles that share the edge or the vertex on which the closest point lies
+// compute the same distance, bit for bit.
 //
 // A point that is not finite or exceeds kLargest, or a mesh without usable triangles: triangle -1,
 // distance infinity, the rest 0, no gradients.
@@ -21,7 +21,6 @@
 
 #include <cmath>
 #include <cstdint>
-#include <limits>
 
 #include "closest_point/triangle_tree.h"
 
@@ -84,7 +83,7 @@ PGNFACE_HD Foot<V> nearest_in_triangle(const Vector3<V>& p, const Vector3<V>& a,
 // The best triangle so far.
 template <typename T>
 struct Nearest {
-  T square = std::numeric_limits<T>::max();
+  T square = kMaximum<T>;
   std::int32_t id = -1;
 
   // Not taken when it is not a number.
@@ -108,9 +107,9 @@ template <typename V, typename T>
 PGNFACE_HD void measure_leaf(const T* corners, const Vector3<V>& p, T* squares) {
   for (int lane = 0; lane < kWidth; lane += sizeof(V) / sizeof(T)) {
     const T* own = corners + lane;
-    const Foot<V> foot = nearest_in_triangle(p, load_point<V>(own, kWidth),
-                                             load_point<V>(own + 3 * kWidth, kWidth),
-                                             load_point<V>(own + 6 * kWidth, kWidth));
+    const Foot<V> foot =
+        nearest_in_triangle(p, load_point<V>(own, kWidth), load_point<V>(own + 3 * kWidth, kWidth),
+                            load_point<V>(own + 6 * kWidth, kWidth));
     store(foot.square, squares + lane);
   }
 }
@@ -125,15 +124,14 @@ PGNFACE_HD T rounding_of(const TriangleTree<const T>& tree) {
     const T own = disc.radius + disc.height;
     size = own > size ? own : size;
   }
-  return 128 * std::numeric_limits<T>::epsilon() * size;
+  return 128 * kEpsilon<T> * size;
 }
 
 template <typename T>
 PGNFACE_HD T reach_of(T square, T rounding) {
-  const T largest = std::numeric_limits<T>::max();
-  const T reach = std::sqrt(square) * (1 + 16 * std::numeric_limits<T>::epsilon()) + rounding;
+  const T reach = std::sqrt(square) * (1 + 16 * kEpsilon<T>)+rounding;
   const T result = reach * reach;
-  return result < largest ? result : largest;
+  return result < kMaximum<T> ? result : kMaximum<T>;
 }
 
 // Lowers `nearest` to the triangle of a tree that is nearest to a point, the nearest discs first.
@@ -181,7 +179,7 @@ template <typename T>
 PGNFACE_HD void write_closest(const T* point, const T* vertices, const std::int32_t* triangles,
                               std::int64_t vertex_count, std::int32_t id, T* distance, T* closest,
                               T* barycentrics) {
-  *distance = std::numeric_limits<T>::infinity();
+  *distance = kInfinity<T>;
   for (int i = 0; i < 3; ++i) closest[i] = barycentrics[i] = 0;
   const T* corners[3];
   int place[3];

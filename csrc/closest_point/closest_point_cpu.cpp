@@ -1,7 +1,6 @@
-#include "closest_point/closest_point.h"
-
 #include <algorithm>
 
+#include "closest_point/closest_point.h"
 #include "common/parallel.h"
 #include "common/scatter.h"
 #include "common/simd.h"
@@ -68,9 +67,9 @@ void closest_point_backward_cpu(const T* grad_distances, const T* grad_closest,
                                 const T* grad_barycentrics, const T* points, const T* vertices,
                                 const std::int32_t* triangles, const std::int32_t* triangle_ids,
                                 const T* barycentrics, T* grad_points, T* grad_vertices,
-                                std::int64_t* /*workspace*/, std::int64_t batch,
-                                std::int64_t count, std::int64_t vertex_count,
-                                std::int64_t triangle_count, const Context& context) {
+                                std::int64_t* /*workspace*/, std::int64_t batch, std::int64_t count,
+                                std::int64_t vertex_count, std::int64_t triangle_count,
+                                const Context& context) {
   scatter_in_bands(
       grad_vertices, batch, grad_vertices ? vertex_count * 3 : 0, count, context.threads,
       [&](std::int64_t n, std::int64_t begin, std::int64_t end, T* target) {
@@ -86,15 +85,14 @@ void closest_point_backward_cpu(const T* grad_distances, const T* grad_closest,
       });
 }
 
-#define PGNFACE_INSTANTIATE(T)                                                                   \
-  template void closest_point_forward_cpu<T>(const T*, const T*, const std::int32_t*,            \
-                                             const std::int32_t*, const T*, const T*, T*, T*,    \
-                                             std::int32_t*, T*, std::int64_t, std::int64_t,      \
-                                             std::int64_t, std::int64_t, const Context&);        \
-  template void closest_point_backward_cpu<T>(                                                   \
-      const T*, const T*, const T*, const T*, const T*, const std::int32_t*,                     \
-      const std::int32_t*, const T*, T*, T*, std::int64_t*, std::int64_t, std::int64_t,          \
-      std::int64_t, std::int64_t, const Context&);
+#define PGNFACE_INSTANTIATE(T)                                                                    \
+  template void closest_point_forward_cpu<T>(                                                     \
+      const T*, const T*, const std::int32_t*, const std::int32_t*, const T*, const T*, T*, T*,   \
+      std::int32_t*, T*, std::int64_t, std::int64_t, std::int64_t, std::int64_t, const Context&); \
+  template void closest_point_backward_cpu<T>(const T*, const T*, const T*, const T*, const T*,   \
+                                              const std::int32_t*, const std::int32_t*, const T*, \
+                                              T*, T*, std::int64_t*, std::int64_t, std::int64_t,  \
+                                              std::int64_t, std::int64_t, const Context&);
 PGNFACE_INSTANTIATE(float)
 PGNFACE_INSTANTIATE(double)
 

@@ -4,7 +4,8 @@
 //   triangles (triangle_count, 3) int32
 //   codes     (batch, triangle_count) int32: where each triangle lies along a Hilbert curve
 //   order     (batch, triangle_count) int32: the triangles, sorted by their codes
-//   corners   (batch, leaves, 9, kWidth): x, y, z of the three corners, in the order of their vertex
+//   corners   (batch, leaves, 9, kWidth): x, y, z of the three corners, in the order of their
+//   vertex
 //             numbers; NaN for a triangle that is not usable
 //   discs     (batch, inner nodes, kDisc, kWidth): of each child
 //
@@ -14,8 +15,8 @@
 // pointers, and the shape depends on the number of triangles alone.
 //
 // A node's triangles lie in a disc: a cylinder around their mean normal, which is flat where the
-// surface is smooth. Boxes along the axes stick out of a surface at a slant. A point some way off it
-// has many of them nearer than the surface, and all their triangles would have to be measured.
+// surface is smooth. Boxes along the axes stick out of a surface at a slant. A point some way off
+// it has many of them nearer than the surface, and all their triangles would have to be measured.
 //
 // A triangle is not usable when a corner names no vertex, is not finite or exceeds kLargest.
 #pragma once
@@ -41,6 +42,16 @@ constexpr int kDisc = 8;  // numbers of a disc
 // triangles of that size their inside, and nothing else.
 template <typename T>
 constexpr T kLargest = sizeof(T) == 4 ? T(1e9) : T(1e70);
+
+// As variables: device code may read these, but not call the functions.
+template <typename T>
+constexpr T kInfinity = std::numeric_limits<T>::infinity();
+template <typename T>
+constexpr T kMaximum = std::numeric_limits<T>::max();
+template <typename T>
+constexpr T kEpsilon = std::numeric_limits<T>::epsilon();
+template <typename T>
+constexpr T kNotANumber = std::numeric_limits<T>::quiet_NaN();
 
 template <typename T>
 PGNFACE_HD bool is_usable(const T* point) {
@@ -94,20 +105,22 @@ struct TriangleTree {
 // side (Lanes of common/lanes.h).
 template <typename V, typename T>
 PGNFACE_HD V load(const T* values) {
-  if constexpr (std::is_same_v<V, T>) {
-    return *values;
-  } else {
+#ifndef __CUDACC__
+  if constexpr (!std::is_same_v<V, T>) {
     return *reinterpret_cast<const VectorOf<T, sizeof(V)>*>(values);
-  }
+  } else
+#endif
+    return *values;
 }
 
 template <typename V, typename T>
 PGNFACE_HD void store(const V& value, T* target) {
-  if constexpr (std::is_same_v<V, T>) {
-    *target = value;
-  } else {
+#ifndef __CUDACC__
+  if constexpr (!std::is_same_v<V, T>) {
     *reinterpret_cast<VectorOf<T, sizeof(V)>*>(target) = value;
-  }
+  } else
+#endif
+    *target = value;
 }
 
 template <typename V, typename T>
@@ -133,7 +146,7 @@ struct Disc {
             pgnface::load<V>(values + 6 * kWidth), pgnface::load<V>(values + 7 * kWidth)};
   }
 
-  static PGNFACE_HD Disc empty() { return {{}, {}, 0, -std::numeric_limits<V>::infinity()}; }
+  static PGNFACE_HD Disc empty() { return {{}, {}, 0, -kInfinity<V>}; }
 
   PGNFACE_HD void store(V* values) const {
     for (int i = 0; i < 3; ++i) {
@@ -192,11 +205,10 @@ class DiscAround {
   }
 
  private:
-  static constexpr T kInfinity = std::numeric_limits<T>::infinity();
-  Vector3<T> low_ = {{kInfinity, kInfinity, kInfinity}};
-  Vector3<T> high_ = {{-kInfinity, -kInfinity, -kInfinity}};
+  Vector3<T> low_ = {{kInfinity<T>, kInfinity<T>, kInfinity<T>}};
+  Vector3<T> high_ = {{-kInfinity<T>, -kInfinity<T>, -kInfinity<T>}};
   Vector3<T> normal_ = {}, axis_ = {}, center_ = {};
-  T bottom_ = kInfinity, top_ = -kInfinity, radius_ = 0;
+  T bottom_ = kInfinity<T>, top_ = -kInfinity<T>, radius_ = 0;
 };
 
 // Corners of a triangle in the order of their vertex numbers, so that two triangles measure the
@@ -258,7 +270,7 @@ PGNFACE_HD std::int32_t triangle_code(const T* vertices, const std::int32_t* tri
   const T* corners[3];
   int place[3];
   if (!sorted_corners(vertices, triangle, vertex_count, corners, place)) {
-    return std::numeric_limits<std::int32_t>::max();
+    return kMaximum<std::int32_t>;
   }
   const T cells = T(1 << kCurveBits);
   std::uint32_t cell[3];
@@ -283,7 +295,7 @@ PGNFACE_HD void fill_leaf(const T* vertices, const std::int32_t* triangles,
     const std::int32_t* triangle = triangles + 3 * std::int64_t(tree.id(leaf, lane));
     const bool usable = sorted_corners(vertices, triangle, vertex_count, corners, place);
     for (int i = 0; i < 9; ++i) {
-      const T value = usable ? corners[i / 3][i % 3] : std::numeric_limits<T>::quiet_NaN();
+      const T value = usable ? corners[i / 3][i % 3] : kNotANumber<T>;
       target[i * kWidth + lane] = value;
     }
     if (!usable) continue;
@@ -323,16 +335,15 @@ PGNFACE_HD void fill_inner(const TriangleTree<T>& tree, std::int64_t node) {
 }
 
 // bounds (batch, 4): see triangle_code. corners and discs are written whole.
-#define PGNFACE_DECLARE(device)                                                                   \
-  template <typename T>                                                                           \
-  void triangle_codes_##device(const T* vertices, const std::int32_t* triangles, const T* bounds, \
-                               std::int32_t* codes, std::int64_t batch,                           \
-                               std::int64_t vertex_count, std::int64_t triangle_count,            \
-                               const Context& context);                                           \
-  template <typename T>                                                                           \
-  void triangle_discs_##device(const T* vertices, const std::int32_t* triangles,                  \
-                               const std::int32_t* order, T* corners, T* discs,                   \
-                               std::int64_t batch, std::int64_t vertex_count,                     \
+#define PGNFACE_DECLARE(device)                                                                    \
+  template <typename T>                                                                            \
+  void triangle_codes_##device(const T* vertices, const std::int32_t* triangles, const T* bounds,  \
+                               std::int32_t* codes, std::int64_t batch, std::int64_t vertex_count, \
+                               std::int64_t triangle_count, const Context& context);               \
+  template <typename T>                                                                            \
+  void triangle_discs_##device(const T* vertices, const std::int32_t* triangles,                   \
+                               const std::int32_t* order, T* corners, T* discs,                    \
+                               std::int64_t batch, std::int64_t vertex_count,                      \
                                std::int64_t triangle_count, const Context& context);
 PGNFACE_DECLARE(cpu)
 PGNFACE_DECLARE(cuda)

@@ -39,12 +39,11 @@ void triangle_discs_cpu(const T* vertices, const std::int32_t* triangles, const 
   });
 }
 
-#define PGNFACE_INSTANTIATE(T)                                                                   \
-  template void triangle_codes_cpu<T>(const T*, const std::int32_t*, const T*, std::int32_t*,    \
-                                      std::int64_t, std::int64_t, std::int64_t, const Context&); \
-  template void triangle_discs_cpu<T>(const T*, const std::int32_t*, const std::int32_t*, T*,    \
-                                      T*, std::int64_t, std::int64_t, std::int64_t,              \
-                                      const Context&);
+#define PGNFACE_INSTANTIATE(T)                                                                    \
+  template void triangle_codes_cpu<T>(const T*, const std::int32_t*, const T*, std::int32_t*,     \
+                                      std::int64_t, std::int64_t, std::int64_t, const Context&);  \
+  template void triangle_discs_cpu<T>(const T*, const std::int32_t*, const std::int32_t*, T*, T*, \
+                                      std::int64_t, std::int64_t, std::int64_t, const Context&);
 PGNFACE_INSTANTIATE(float)
 PGNFACE_INSTANTIATE(double)
 

@@ -43,6 +43,7 @@ class Case:
         backward: floor that the backward pass adds; ``None`` where there is no gradient.
         peers: other implementations that take and return the same, by name.
         scene: what is drawn, for rendering.
+        triangles: of the mesh, for searches.
         peer_inputs: what the peers take in place of the inputs, where it differs.
     """
 
@@ -53,6 +54,7 @@ class Case:
     backward: Floor | None = None
     peers: dict[str, Callable] = field(default_factory=dict)
     scene: Scene | None = None
+    triangles: Tensor | None = None
     peer_inputs: tuple[Tensor, ...] | None = None
 
     def floor(self, backward: bool) -> Floor:

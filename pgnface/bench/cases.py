@@ -15,6 +15,7 @@ from pgnface import ops
 from . import torch_peers
 from .case import Case, Floor
 from .inputs import Scene, face_model, poses, random
+from .meshes import face_mesh
 
 _POSE = 13  # numbers of a scale, a rotation and a translation
 
@@ -254,6 +255,43 @@ def sample_colors(scene: Scene, channels: int = 3, *, to_image: bool = True) -> 
         Floor(read + colors, operations),
         Floor(read + colors + gradients, 2 * operations),
         {"torch": torch_peers.sample_colors},
+    )
+
+
+def closest_point(
+    count: int = 120_000, mesh: str = "bfm", *, apart: float = 0.002, device: str = "cpu"
+) -> Case:
+    """The points of a face that are nearest to those of a scan, and the tree of the face.
+
+    Points, vertices and triangles are read, distance, place, triangle and weights written;
+    a point is measured to one triangle at least (150 operations). Backward: points, triangles,
+    weights and the gradients of the outputs are read, those of points and vertices written; about
+    200 operations a point. float64 on the CPU, as protocols have it; float32 on CUDA.
+
+    Args:
+        count: of points, evenly spread over the vertices.
+        mesh: see :data:`pgnface.bench.meshes.SIZES`.
+        apart: standard deviation of their distance from the face, in heights of the face.
+        device: of the tensors.
+    """
+    dtype = torch.float32 if device == "cuda" else torch.float64
+    vertices, triangles = face_mesh(mesh)
+    vertices, triangles = vertices.to(device, dtype), triangles.to(device)
+    rows = torch.arange(count, device=device) * len(vertices) // count
+    points = vertices[rows] + apart * random(count, 3, device=device).to(vertices)
+
+    def run(points: Tensor, vertices: Tensor) -> tuple[Tensor, Tensor]:
+        found = ops.closest_point(points, vertices, triangles)
+        return found.distances, found.points
+
+    results = count * (7 * points.element_size() + 4)
+    return Case(
+        "closest_point",
+        run,
+        (points.requires_grad_(), vertices.requires_grad_()),
+        Floor(points.nbytes + vertices.nbytes + triangles.nbytes + results, 150 * count),
+        Floor(2 * (points.nbytes + vertices.nbytes) + triangles.nbytes + results, 200 * count),
+        triangles=triangles,
     )
 
 

@@ -53,6 +53,7 @@ def fit_surface(
         ValueError: for wrong shapes, or noise, limit or iterations that are not above 0.
     """
     from scipy.optimize import lsq_linear
+
     points = check_points("points", points)
     if not (noise > 0 and limit > 0) or iterations < 1:
         raise ValueError(

@@ -28,6 +28,7 @@ MAKERS = {
     "vertex_normals": lambda: cases.vertex_normals(small(1000)),
     "vertex_visibility": lambda: cases.vertex_visibility(small()),
     "sample_colors": lambda: cases.sample_colors(small()),
+    "closest_point": lambda: cases.closest_point(50, "builtin"),
     "census_distance": lambda: cases.census_distance(small()),
     "render": lambda: steps.render(small()),
     "render with edges": lambda: steps.render(small(), edges=True),

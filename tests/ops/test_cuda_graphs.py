@@ -73,6 +73,10 @@ def make_cases():
         "rasterize": (lambda v: ops.rasterize(v, triangles, HEIGHT, WIDTH), [vertices]),
         "interpolate": (interpolate, [normal(2, 60, 4), barycentrics]),
         "rendering": (rendering, [vertices, normal(60, 3)]),
+        "closest_point": (
+            lambda points, v: ops.closest_point(points, v, triangles),
+            [normal(2, 50, 3), vertices],
+        ),
     }
 
 
@@ -86,6 +90,7 @@ OPS = [
     "rasterize",
     "interpolate",
     "rendering",
+    "closest_point",
 ]
 
 
