@@ -15,6 +15,7 @@ from .meshes import find_mesh, read_mesh, read_points
 from .report import describe
 
 if TYPE_CHECKING:
+    from pgnface.data.cropping import SquareBox
     from pgnface.networks import PoseGuidanceNetwork
 
 
@@ -58,8 +59,15 @@ class NetworkPredictions:
         self._landmarks = list(landmarks)
         self._expression = expression
 
-    def of_image(self, image: NDArray[np.uint8], posed: bool = False) -> PredictedMesh:
-        """The largest face in an image ``(H, W, 3)`` uint8 RGB; ``posed``: in image space.
+    def of_image(
+        self, image: NDArray[np.uint8], box: SquareBox | None = None, *, posed: bool = False
+    ) -> PredictedMesh:
+        """A face in an image.
+
+        Args:
+            image: ``(H, W, 3)`` uint8 RGB.
+            box: where it is, roughly; the largest face that the detector finds when missing.
+            posed: in image space.
 
         Raises:
             NothingFoundError: when there is none.
@@ -68,7 +76,7 @@ class NetworkPredictions:
 
         from pgnface.networks.inference import model_on_cpu, predict_faces, to_cpu
 
-        boxes = self._detect(image)
+        boxes = self._detect(image) if box is None else [box]
         if not boxes:
             raise NothingFoundError("no face found")
         prediction = to_cpu(predict_faces(self._network, [image], boxes[:1], passes=2))
@@ -80,15 +88,15 @@ class NetworkPredictions:
         landmarks = vertices[model.landmarks[self._landmarks].numpy()]
         return PredictedMesh(vertices, model.triangles.long().numpy(), landmarks)
 
-    def __call__(self, name: str, image: Path) -> PredictedMesh:
-        """The mesh of a sample by its photo.
+    def __call__(self, name: str, image: Path, box: SquareBox | None = None) -> PredictedMesh:
+        """The mesh of a sample by its photo; ``box``: where the face is, roughly.
 
         Raises:
             UserError: when the photo cannot be read or holds no face.
         """
         from pgnface.data.images import read_image
 
-        return self.of_image(read_image(image))
+        return self.of_image(read_image(image), box)
 
 
 class FolderPredictions:
@@ -109,7 +117,9 @@ class FolderPredictions:
         self.source = str(folder)
         self._landmarks = landmarks
 
-    def __call__(self, name: str, image: Path | None = None) -> PredictedMesh:
+    def __call__(
+        self, name: str, image: Path | None = None, box: SquareBox | None = None
+    ) -> PredictedMesh:
         """The mesh of a sample by its name.
 
         Raises:

@@ -20,6 +20,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pgnface.data.cropping import BOX_SCALE, SquareBox
+from pgnface.morphable.formats.pickles import read_pickle
+
 from .layout import (
     SampleError,
     Skipped,
@@ -49,7 +52,7 @@ class NowSample:
         subject: name of the person's folder.
         challenge: one of :data:`CHALLENGES`.
         image: the photo.
-        box: file of the face's box, ``None`` where it is not there.
+        box: file of the face's box, see :func:`read_box`; ``None`` where it is not there.
         scan: mesh in mm, ``None`` for the test set, whose scans are not published.
         landmarks: ``(7, 3)`` on the scan in mm, ``None`` with it.
     """
@@ -97,6 +100,35 @@ def list_now(
         except SampleError as error:
             skip_or_raise(line, error, skipped)
     return require_samples(samples, root, "NoW", skipped)
+
+
+def read_box(path: str | Path) -> SquareBox:
+    """The square to cut out around a published box.
+
+    The files hold a pickled dictionary of ``left``, ``top``, ``right`` and ``bottom`` in pixels,
+    which is read without running what is in it.
+
+    Raises:
+        SampleError: naming the file, when it is damaged or holds anything else.
+    """
+    try:
+        with open(path, "rb") as file:
+            version = np.lib.format.read_magic(file)
+            {
+                (1, 0): np.lib.format.read_array_header_1_0,
+                (2, 0): np.lib.format.read_array_header_2_0,
+            }[version](file)
+            start = file.tell()
+        content = np.asarray(read_pickle(path, skip=start), object).item()
+        left, top, right, bottom = (
+            float(content[side]) for side in ("left", "top", "right", "bottom")
+        )
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise SampleError(f"{path}: expected left, top, right and bottom ({error})") from error
+    side = BOX_SCALE * max(right - left, bottom - top)
+    if not (np.isfinite([left, top, side]).all() and side > 0):
+        raise SampleError(f"{path}: the box is empty: {left}, {top}, {right}, {bottom}")
+    return SquareBox((left + right) / 2, (top + bottom) / 2, side)
 
 
 def _sample(line: str, pictures: Path, folders: tuple[Path, Path] | None) -> NowSample:

@@ -158,6 +158,7 @@ def evaluate_now(
         UserError: when no sample can be measured.
     """
     from pgnface.data.benchmarks import list_now
+    from pgnface.data.benchmarks.now import read_box
 
     skipped: dict[str, str] = {}
     samples = list_now(root, "validation", skipped)
@@ -169,7 +170,8 @@ def evaluate_now(
         try:
             if sample.scan != scan_of:  # the samples of a person follow each other
                 scan_of, scan = sample.scan, read_mesh(sample.scan)
-            face = predict(sample.name, sample.image)
+            box = read_box(sample.box) if sample.box and predictions is None else None
+            face = predict(sample.name, sample.image, box)
             found = now_distances(
                 scan.vertices,
                 sample.landmarks,

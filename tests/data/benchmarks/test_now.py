@@ -4,6 +4,7 @@ import pytest
 from pgnface._errors import UserError
 from pgnface.data.benchmarks import list_now
 from pgnface.data.benchmarks.layout import SampleError
+from pgnface.data.benchmarks.now import read_box
 
 from .published import TRIANGLE, numbers, picked_points, write, write_photo
 
@@ -100,3 +101,34 @@ def test_folders_that_are_missing(tmp_path):
         list_now(tmp_path / "none")
     with pytest.raises(FileNotFoundError, match=r"expected imagepathsvalidation\.txt"):
         list_now(tmp_path)
+
+
+def test_a_box(tmp_path):
+    sides = {"left": np.float32(10.0), "top": 20, "right": 50.0, "bottom": 80, "score": 0.9}
+    np.save(tmp_path / "box.npy", sides, allow_pickle=True)
+    assert read_box(tmp_path / "box.npy") == pytest.approx((30, 50, 81))
+
+
+class Trap:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+def test_what_is_no_box(tmp_path):
+    path = tmp_path / "box.npy"
+    np.save(path, {"left": 10, "box": Trap(tmp_path / "sprung")}, allow_pickle=True)
+    with pytest.raises(SampleError, match="refused"):
+        read_box(path)
+    assert not (tmp_path / "sprung").exists()
+    for content in (np.zeros(4), {"left": 1, "top": 2, "right": 3}, [1, 2]):
+        np.save(path, content, allow_pickle=True)
+        with pytest.raises(SampleError, match=r"box\.npy: expected left, top, right and bottom"):
+            read_box(path)
+    np.save(path, {"left": 5, "top": 2, "right": 5, "bottom": 2}, allow_pickle=True)
+    with pytest.raises(SampleError, match="the box is empty"):
+        read_box(path)
+    with pytest.raises(SampleError, match=r"none\.npy"):
+        read_box(tmp_path / "none.npy")

@@ -140,6 +140,18 @@ def test_a_network(data_set, tiny_network, monkeypatch):
     assert 0 <= result.tables[0].rows["all"][0] < 5 and result.facts["images"] == 2
 
 
+def test_the_published_box_goes_before_the_detector(data_set, tiny_network, monkeypatch):
+    monkeypatch.setattr("pgnface.data.detectors.build_detector", lambda _: lambda _: [])
+    for challenge, name in NAMES:
+        path = data_set / f"detected_face/P1/{challenge}/{name}.npy"
+        path.parent.mkdir(parents=True)
+        np.save(path, {"left": 15, "top": 12, "right": 45, "bottom": 52.0}, allow_pickle=True)
+    assert now.evaluate_now(data_set, tiny_network).facts["images"] == 2
+    path.write_bytes(b"damaged")
+    result = now.evaluate_now(data_set, tiny_network)
+    assert "expected left, top, right and bottom" in result.skipped["P1/multiview_neutral/IMG_2"]
+
+
 @pytest.mark.parametrize(
     "change, message",
     [
