@@ -42,6 +42,9 @@ class Convert:
     """The .npz file to write."""
     landmarks: Path | None = None
     """File (.txt, .npy, .json) of the 68 landmarks' vertex ids, for a model without its own."""
+    region: str | None = None
+    """Of ICT-FaceKit's folder: "narrow face" (without ears and neck; the default), "face", "head"
+    or "all"."""
 
     def run(self) -> None:
         from pgnface._errors import UserError
@@ -51,7 +54,7 @@ class Convert:
         if self.output.suffix != ".npz":
             raise UserError(f"output: expected a name that ends in .npz, got {self.output}")
         prepare_folder(self.output.parent)
-        model = load_model(self.input, landmarks=self.landmarks)
+        model = load_model(self.input, landmarks=self.landmarks, region=self.region)
         save_model(model, self.output)
         for note in model.notes:
             print(f"note: {note}")

@@ -20,6 +20,7 @@ def load_model(
     path_or_name: str | Path = "default",
     *,
     landmarks: str | Path | Sequence[int] | np.ndarray | None = None,
+    region: str | None = None,
 ) -> MorphableModel:
     """A face model: the built-in one, or one read from a file.
 
@@ -28,17 +29,26 @@ def load_model(
             docs/models.md lists them. The format is told by what the file holds.
         landmarks: vertex ids of the 68 landmarks in iBUG order, zero-based, or a text, npy or JSON
             file of them. They come before those of the model's file.
+        region: how much of the head of a model whose format knows regions (ICT-FaceKit's folder);
+            without it the face.
 
     Raises:
         FileNotFoundError: when there is no such file.
         ValueError: when the file is damaged, of no known format, lacks a key or holds arrays that
-            do not fit together; the message names file and key.
+            do not fit together, or knows no regions or another one; the message names file and key.
     """
     path = _resolve(path_or_name)
     ids = None if landmarks is None else read_landmark_ids(landmarks)
     try:
         reader, contents = _recognise(path)
-        model = reader.read(contents, path, ids)
+        if region is None:
+            model = reader.read(contents, path, ids)
+        elif not hasattr(reader, "REGIONS"):
+            raise ValueError(
+                f"a model of the format {reader.FORMAT} has no regions, got {region!r}"
+            )
+        else:
+            model = reader.read(contents, path, ids, region)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error.args[0]}") from error
     if ids is not None:

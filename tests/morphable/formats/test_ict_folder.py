@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from pgnface import cli
 from pgnface.morphable import load_model
 from pgnface.morphable.formats import ict_folder
 from tests.models import tiny_model
@@ -73,12 +74,17 @@ def test_a_written_folder_comes_back(published, above):
     assert model.landmarks[[0, 8, 31, 67]].tolist() == [1225, 966, 1140, 5966]
 
 
-def test_regions(published):
+def test_regions(published, tmp_path):
     folder, *_ = published
-    face = ict_folder.read({}, folder, region="face")
+    face = load_model(folder, region="face")
     assert face.vertex_count == 9409 and len(face.triangles) == len(tiny_model().triangles) + 2
     with pytest.raises(ValueError, match="region: expected one of narrow face"):
-        ict_folder.read({}, folder, region="nose")
+        load_model(folder, region="nose")
+    with pytest.raises(ValueError, match="has no regions, got 'face'"):
+        load_model("default", region="face")
+    output = tmp_path / "face.npz"
+    cli.main(["model", "convert", str(folder), str(output), "--region", "face"])
+    assert load_model(output).vertex_count == 9409
 
 
 def test_another_order_of_the_vertices_is_refused(published, tmp_path):
