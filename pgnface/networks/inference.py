@@ -147,25 +147,42 @@ def predict_faces_twice(
 def predict_both_sides(network: PoseGuidanceNetwork, crops: Tensor) -> BothSides:
     """Predict crops ``(N, 3, S, S)`` with the mean landmarks of the crops and their mirror images.
 
-    What the landmarks decide follows: a solved pose, and the posed landmarks. Coefficients,
-    position map and a regressed pose are those of the crops themselves.
+    A side counts by how well the face model fits its landmarks (by ``1 / (1 + e^2)`` with its
+    :func:`fit_error` e): both alike for most faces, and one alone where the other sees no face or
+    another one. What the landmarks decide follows: a solved pose, and the posed landmarks.
+    Coefficients, position map and a regressed pose are those of the crops themselves.
     """
     own, mirrored = split_prediction(network(torch.cat((crops, crops.flip(-1)))), [len(crops)] * 2)
     swap = list(LANDMARK_MIRROR)
     turned = mirrored.landmarks[:, swap]
     turned = torch.cat((crops.shape[-1] - turned[..., :1], turned[..., 1:]), -1)
-    mean = (own.landmarks + turned) / 2
+    trust = torch.stack([1 / (1 + fit_error(side).square()) for side in (own, mirrored)])
+    own_share, turned_share = (trust / trust.sum(0))[..., None, None]
+    mean = own_share * own.landmarks + turned_share * turned
     distance = (own.landmarks - turned)[..., :2].norm(dim=-1).mean(-1)
-    size = (mean.amax(1) - mean.amin(1))[:, :2].prod(-1).sqrt()
     prediction = network.complete(
         own.identity,
         own.expression,
         own.position_map,
         mean,
-        (own.landmark_weights + mirrored.landmark_weights[:, swap]) / 2,
+        own_share[..., 0] * own.landmark_weights
+        + turned_share[..., 0] * mirrored.landmark_weights[:, swap],
         None if network.pose_head is None else own.pose,
     )
-    return BothSides(prediction, 100 * distance / size)
+    return BothSides(prediction, 100 * distance / _size(mean))
+
+
+def fit_error(prediction: Prediction) -> Tensor:
+    """How far the face model is from the landmarks that it is posed by: ``(N,)``, mean 2D distance
+    in percent of sqrt(w h) of the landmarks' box. A large one tells that something is wrong.
+    """
+    distance = (prediction.posed_landmarks - prediction.landmarks)[..., :2].norm(dim=-1)
+    return 100 * distance.mean(-1) / _size(prediction.landmarks)
+
+
+def _size(landmarks: Tensor) -> Tensor:
+    """sqrt(w h) ``(N,)`` of the landmarks' boxes."""
+    return (landmarks.amax(1) - landmarks.amin(1))[:, :2].prod(-1).sqrt()
 
 
 def boxes_around(prediction: Prediction) -> list[SquareBox]:

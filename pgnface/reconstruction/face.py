@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pgnface.data.cropping import SquareBox
-from pgnface.evaluation.metrics import sparse_nme
 from pgnface.geometry import Pose, angles_from_rotation
 from pgnface.networks import PoseGuidanceNetwork, Prediction
-from pgnface.networks.inference import model_on_cpu, to_cpu
+from pgnface.networks.inference import fit_error, model_on_cpu, to_cpu
 
 if TYPE_CHECKING:
     import trimesh
@@ -171,7 +170,7 @@ def build_faces(
     model = model_on_cpu(network.model)
     prediction = to_cpu(prediction)
     vertices = model.vertices(prediction.identity, prediction.expression, prediction.pose)
-    errors = sparse_nme(prediction.posed_landmarks[..., :2], prediction.landmarks[..., :2])
+    errors = fit_error(prediction)
     return [
         Face(
             photo=image,

@@ -10,14 +10,18 @@ from numpy.typing import NDArray
 
 from pgnface.data.cropping import SquareBox
 from pgnface.data.detectors import Detector, intersection_over_union
-from pgnface.evaluation.metrics import sparse_nme
 from pgnface.networks import (
     PoseGuidanceNetwork,
     Prediction,
     join_predictions,
     split_prediction,
 )
-from pgnface.networks.inference import boxes_around, predict_faces, predict_faces_twice
+from pgnface.networks.inference import (
+    boxes_around,
+    fit_error,
+    predict_faces,
+    predict_faces_twice,
+)
 from pgnface.reconstruction.face import Face, build_faces
 from pgnface.reconstruction.person import share_identity
 
@@ -119,17 +123,16 @@ def _find(
     prediction, mirror_errors = predict_faces_twice(network, [image] * len(boxes), boxes)
     if rejected is None:
         return boxes, prediction
-    fits = sparse_nme(prediction.posed_landmarks[..., :2], prediction.landmarks[..., :2])
     kept = []
-    for box, mirror_error, fit_error, part in zip(
-        *(boxes, mirror_errors.tolist(), fits.tolist()),
+    for box, mirror_error, fit, part in zip(
+        *(boxes, mirror_errors.tolist(), fit_error(prediction).tolist()),
         split_prediction(prediction, [1] * len(boxes)),
         strict=True,
     ):
-        if mirror_error <= _MIRROR_ERROR and fit_error <= _FIT_ERROR:
+        if mirror_error <= _MIRROR_ERROR and fit <= _FIT_ERROR:
             kept.append((box, part))
         else:
-            rejected.append(Rejected(box, mirror_error, fit_error))
+            rejected.append(Rejected(box, mirror_error, fit))
     if not kept:
         return [], None
     return [box for box, _ in kept], join_predictions([part for _, part in kept])

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from pgnface.evaluation.metrics import sparse_nme
 from pgnface.geometry import apply_pose, solve_head_pose
 from pgnface.networks import PoseGuidanceNetwork, Prediction
-from pgnface.networks.inference import model_on_cpu, to_cpu
+from pgnface.networks.inference import fit_error, model_on_cpu, to_cpu
 
 #: How the identities of a person's frames become one.
 METHODS = ("mean", "weighted", "unshrunk")
@@ -19,7 +18,7 @@ def frame_weights(prediction: Prediction) -> Tensor:
     One over the square of the disagreement between the two kinds of landmarks, which is a measure
     of a frame's error that needs no truth.
     """
-    gap = sparse_nme(prediction.posed_landmarks[..., :2], prediction.landmarks[..., :2])
+    gap = fit_error(prediction)
     precision = gap.clamp(min=1e-3 * float(gap.max())).square().reciprocal()
     return precision / precision.sum()
 

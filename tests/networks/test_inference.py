@@ -5,11 +5,13 @@ import pytest
 import torch
 
 from pgnface.data.cropping import SquareBox
+from pgnface.evaluation.metrics import sparse_nme
 from pgnface.geometry import apply_pose, solve_head_pose
 from pgnface.geometry.landmarks import LANDMARK_MIRROR
 from pgnface.networks.inference import (
     boxes_around,
     crop_faces,
+    fit_error,
     predict,
     predict_both_sides,
     predict_faces,
@@ -88,8 +90,26 @@ def test_both_sides_say_the_same_of_a_face_and_its_mirror_image(random_network, 
         alone = random_network(crops).landmarks
     torch.testing.assert_close(in_the_mirror(image.landmarks), face.landmarks)
     assert not torch.allclose(alone, face.landmarks, atol=1e-3)
-    own = random_network(crops).landmarks, in_the_mirror(random_network(crops.flip(-1)).landmarks)
-    torch.testing.assert_close(face.landmarks, (own[0] + own[1]) / 2)
+    sides = [random_network(c) for c in (crops, crops.flip(-1))]
+    trust = torch.stack([1 / (1 + fit_error(side) ** 2) for side in sides])
+    trust = (trust / trust.sum(0))[..., None, None]
+    expected = trust[0] * sides[0].landmarks + trust[1] * in_the_mirror(sides[1].landmarks)
+    torch.testing.assert_close(face.landmarks, expected)
+
+
+def test_a_side_that_fits_no_face_does_not_count(random_network, photo, monkeypatch):
+    errors = iter((torch.tensor([1.0]), torch.tensor([1e4])))
+    monkeypatch.setattr("pgnface.networks.inference.fit_error", lambda side: next(errors))
+    crops, _ = crop_faces([photo], BOXES[:1], SIZE)
+    with torch.no_grad():
+        both = predict_both_sides(random_network, crops)
+        torch.testing.assert_close(both.prediction.landmarks, random_network(crops).landmarks)
+
+
+def test_the_fit_error_is_what_landmarks_are_measured_by(random_network, photo):
+    face = predict_faces(random_network, [photo] * 2, BOXES)
+    expected = sparse_nme(face.posed_landmarks[..., :2], face.landmarks[..., :2])
+    torch.testing.assert_close(fit_error(face), expected)
 
 
 def test_the_pose_follows_the_landmarks_of_both_sides(random_network, photo):
@@ -117,8 +137,8 @@ def test_the_mirror_error_is_the_distance_of_both_sides_in_the_faces_size(random
     for i in range(2):
         mirrored = image[i][list(LANDMARK_MIRROR), :2] * [-1, 1] + [SIZE, 0]
         distance = np.sqrt(((own[i, :, :2] - mirrored) ** 2).sum(1)).mean()
-        width, height = np.ptp((own[i, :, :2] + mirrored) / 2, axis=0)
-        expected = 100 * distance / np.sqrt(width * height)
+        crop = both.prediction.landmarks[i, :, :2].numpy() * SIZE / BOXES[i].side
+        expected = 100 * distance / np.sqrt(np.ptp(crop, axis=0).prod())
         assert float(both.mirror_error[i]) == pytest.approx(expected, rel=1e-4)
     again = predict_faces(random_network, [photo] * 2, BOXES, mirror=True)
     assert torch.equal(both.prediction.landmarks, again.landmarks)
