@@ -115,16 +115,22 @@ PGNFACE_HD void measure_leaf(const T* corners, const Vector3<V>& p, T* squares) 
 }
 
 // How much further than a computed distance a disc may be and still hold the triangle that computes
-// it, for the triangles of a tree: some rounding errors of their size.
+// it, for the triangles of a tree: some rounding errors of their size, and those of where the
+// discs' centres are stored, which count for a mesh far from the origin.
 template <typename T>
 PGNFACE_HD T rounding_of(const TriangleTree<const T>& tree) {
-  T size = 0;
+  T size = 0, away = 0;
   for (int lane = 0; lane < kWidth; ++lane) {
     const Disc<T> disc = Disc<T>::load(tree.child_discs(0) + lane);
     const T own = disc.radius + disc.height;
+    if (!(own >= 0)) continue;  // empty
     size = own > size ? own : size;
+    for (int i = 0; i < 3; ++i) {
+      const T center = disc.center[i] < 0 ? -disc.center[i] : disc.center[i];
+      away = center > away ? center : away;
+    }
   }
-  return 128 * kEpsilon<T> * size;
+  return kEpsilon<T> * (128 * size + 8 * away);
 }
 
 template <typename T>

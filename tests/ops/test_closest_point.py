@@ -110,11 +110,23 @@ class TestContract:
 def test_no_triangle_is_passed_over(dtype, triangles):
     """What is found depends on the point and the mesh alone: one leaf, and a deep tree, agree."""
     inputs = contract.cast(make_inputs(1, 300, 200, triangles), dtype)
-    points, vertices, corners = (value.detach() for value in inputs)
+    assert_all_were_seen(*(value.detach() for value in inputs))
+
+
+@pytest.mark.parametrize("away", [1e4, 1e7])
+def test_no_triangle_is_passed_over_far_from_the_origin(away):
+    """Where a float32 holds whole numbers only."""
+    inputs = contract.cast(surface_inputs(0.1), torch.float64)
+    points, vertices = (100 * value.detach() + away for value in inputs[:2])
+    assert_all_were_seen(points.float(), vertices.float(), inputs[2][::3])
+
+
+def assert_all_were_seen(points, vertices, corners):
+    """What one triangle after the other gives is what all of them give."""
     found = ops.closest_point(points, vertices, corners)
     least = torch.full_like(found.distances, math.inf)
     ids = torch.zeros_like(found.triangle_ids)
-    for start in range(triangles):
+    for start in range(len(corners)):
         alone = ops.closest_point(points, vertices, corners[start : start + 1])
         nearer = alone.distances < least
         least, ids = torch.where(nearer, alone.distances, least), torch.where(nearer, start, ids)
