@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 
@@ -17,6 +18,8 @@ METRICS = {
     "pose": "pose MAE, degrees",
     "shape_mm": "shape, mm",
 }
+
+_LABEL_WIDTH = 14  # characters of an arm's name in a plot
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,8 @@ def _plot(summary: Summary, path: Path) -> None:
             for x, estimate in enumerate(arms.values()):
                 axes.plot([x] * len(estimate.values), estimate.values, "o", color=TRUE, ms=4)
                 axes.errorbar(x, estimate.mean, estimate.half_width or 0, fmt="_", color=PREDICTED)
-            axes.set_xticks(range(len(arms)), list(arms), fontsize=8)
+            names = [fill(arm, _LABEL_WIDTH) for arm in arms]
+            axes.set_xticks(range(len(arms)), names, fontsize=8)
             axes.set_xlim(-0.5, len(arms) - 0.5)
             axes.set_title(f"{source}: {METRICS[metric]}", fontsize=9)
             axes.grid(axis="y", alpha=0.3)
