@@ -189,8 +189,9 @@ PGNFACE_HD void write_closest(const T* point, const T* vertices, const std::int3
   for (int i = 0; i < 3; ++i) closest[i] = barycentrics[i] = 0;
   const T* corners[3];
   int place[3];
+  if (id < 0) return;
   const std::int32_t* triangle = triangles + 3 * std::int64_t(id);
-  if (id < 0 || !sorted_corners(vertices, triangle, vertex_count, corners, place)) return;
+  if (!sorted_corners(vertices, triangle, vertex_count, corners, place)) return;
   const Foot<T> foot = nearest_in_triangle(load_point<T>(point), load_point<T>(corners[0]),
                                            load_point<T>(corners[1]), load_point<T>(corners[2]));
   *distance = std::sqrt(foot.square);
@@ -215,9 +216,9 @@ PGNFACE_HD void closest_point_backward(T grad_distance, const T* grad_closest,
                                        std::int64_t vertex_count, std::int64_t triangle_count,
                                        const Add& add) {
   if (grad_point != nullptr) grad_point[0] = grad_point[1] = grad_point[2] = 0;
+  if (id < 0 || id >= triangle_count) return;
   const std::int32_t* triangle = triangles + 3 * std::int64_t(id);
   const T* corners[3];
-  if (id < 0 || id >= triangle_count) return;
   if (!triangle_vertices(vertices, triangle, vertex_count, corners)) return;
   // Of the corners that have a weight.
   Vector3<T> corner[3] = {};

@@ -21,10 +21,10 @@ PGNFACE_CLONES void find_triangles(const TriangleTree<const T>& tree, const T* p
     if (!is_usable(points + 3 * i)) continue;
     const Vector3<T> p = load_point<T>(points + 3 * i);
     Nearest<T> nearest;
-    const std::int32_t* triangle = triangles + 3 * std::int64_t(last);
     const T* corners[3];
     int place[3];
-    if (last >= 0 && sorted_corners(vertices, triangle, vertex_count, corners, place)) {
+    if (last >= 0 && sorted_corners(vertices, triangles + 3 * std::int64_t(last), vertex_count,
+                                    corners, place)) {
       nearest.offer(nearest_in_triangle(p, load_point<T>(corners[0]), load_point<T>(corners[1]),
                                         load_point<T>(corners[2]))
                         .square,
