@@ -76,7 +76,7 @@ def closest_point(
     found = ClosestPoints(*_forward(points, vertices, triangles, *(t.contiguous() for t in tree)))
     if shape is None:
         return found
-    return ClosestPoints(*(value.reshape(*shape, *value.shape[2:]) for value in found))
+    return ClosestPoints(*(value.reshape((*shape, *value.shape[2:])) for value in found))
 
 
 def _sizes(points: Tensor, vertices: Tensor, triangles: Tensor) -> tuple[int, ...]:

@@ -189,6 +189,8 @@ def test_one_mesh_for_points_of_any_shape():
     assert found.distances.shape == (3, 4) and found.barycentrics.shape == (3, 4, 3)
     for a, b in zip(found, expected, strict=True):
         assert torch.equal(a.flatten(0, 1), b[0])
+    alone = ops.closest_point(points[0, 5], vertices[0], triangles)
+    assert alone.distances.shape == () and torch.equal(alone.points, expected.points[0, 5])
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 1e30])
@@ -295,7 +297,7 @@ def test_errors():
     points=st.lists(st.integers(0, 3), min_size=1, max_size=4),
     vertices=st.lists(st.integers(1, 3), min_size=1, max_size=4),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_any_shape_gives_a_result_or_a_clear_error(points, vertices):
     arguments = torch.rand(points), torch.rand(vertices), torch.zeros(1, 3, dtype=torch.int32)
     shared = len(vertices) == 2 and vertices[1] == 3 and points[-1] == 3
