@@ -88,8 +88,8 @@ def test_profile(tmp_path, capsys):
     main(["data", "profile", str(tmp_path / "in"), "--output", out, "--yaws", "15", "80"])
     said = capsys.readouterr().out
     assert said == (
-        f"photos written to {out}: 1, there already: 0, turns beyond 85 degrees: 1\n"
-        f"photos left out: 1: {out}/skipped.jsonl\n"
+        f"turned faces written to {out}: 1\nthere already: 0, turns beyond the limits: 1\n"
+        f"left out: 1: {out}/skipped.jsonl\n"
     )
     main(["data", "profile", str(tmp_path / "in"), "--output", out, "--yaws", "15", "80", "--json"])
     assert json.loads(capsys.readouterr().out)["kept"] == 1
