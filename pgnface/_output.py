@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +28,19 @@ def prepare_folder(path: str | Path) -> Path:
     except OSError as error:
         raise UserError(f"cannot write to the folder {path}: {error.strerror}") from error
     return path
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all, whenever the process is killed."""
+    # The number of the process: what a killed run left must not be in the way.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(data)
+    os.replace(temporary, path)
+
+
+def write_json(path: Path, content: dict) -> None:
+    """:func:`write_whole` of a JSON object, for people to read."""
+    write_whole(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
 @contextmanager

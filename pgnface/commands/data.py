@@ -121,10 +121,10 @@ class Profile:
         from pgnface.data.profile_folder import profile_folder
         from pgnface.data.profile_shards import profile_shards
         from pgnface.data.shard_rewriting import SKIPPED
-        from pgnface.data.surface_fit import Turns
+        from pgnface.data.turn_rule import TurnRule
         from pgnface.morphable import load_model
 
-        turns = Turns(self.yaws, self.smallest, self.largest)
+        turns = TurnRule(self.yaws, self.smallest, self.largest)
         common = (self.root, self.output, load_model(self.model), turns)
         with progress_bar("turned", shown=not self.json) as update:
             if self._shards:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.io import loadmat, savemat
-from torch import Tensor
 
 from pgnface._errors import NothingFoundError, UserError
-from pgnface._output import prepare_folder
+from pgnface._output import prepare_folder, write_whole
 from pgnface.geometry import Pose
 from pgnface.morphable import MorphableModel
 
@@ -23,7 +22,8 @@ from .annotation import Annotation, pose_parameters, read_annotation
 from .images import encode_jpeg, read_image, to_tensor
 from .profiling import profile_face
 from .shard_rewriting import SKIPPED
-from .surface_fit import Turns, fit_surfaces
+from .surface_fit import fit_surfaces
+from .turn_rule import TurnRule
 
 # What turns with the head, or is out of date after it turned.
 _STALE = ("pt3d_68", "pt2d", "roi", "Pose_Para")
@@ -33,7 +33,7 @@ def profile_folder(
     root: str | Path,
     output: str | Path,
     model: MorphableModel,
-    turns: Turns | None = None,
+    turns: TurnRule | None = None,
     *,
     split: str = "all",
     quality: int = 95,
@@ -66,7 +66,7 @@ def profile_folder(
         UserError: for turns that are none, or an ``output`` below ``root``.
         NothingFoundError: when no photo can be used.
     """
-    turns = turns or Turns()
+    turns = turns or TurnRule()
     turns.check()
     root, output = Path(root), Path(output)
     photos = list_samples(root, split)
@@ -96,7 +96,7 @@ def _profile(
     path: Path,
     target: Path,
     model: MorphableModel,
-    turns: Turns,
+    turns: TurnRule,
     quality: int,
 ) -> dict[str, int]:
     """Write the turned faces of one photo."""
@@ -127,8 +127,10 @@ def _profile(
             raise UserError(f"cannot be turned by {turn:g} degrees ({error})") from None
         points = turned.turn.apply(fitted.landmarks)[0].double().numpy()
         labels = _labels(annotation, points, turned.pose, turn, image.shape[0])
-        _write_image(place, turned.image[0], quality)
-        _write_whole(place.with_suffix(".mat"), lambda file, a=labels: savemat(file, {**kept, **a}))
+        write_whole(place, encode_jpeg(turned.image[0], quality))
+        entries = io.BytesIO()
+        savemat(entries, {**kept, **labels})
+        write_whole(place.with_suffix(".mat"), entries.getvalue())
     return {**counts, "written": len(missing)}
 
 
@@ -144,14 +146,3 @@ def _labels(
         "Pose_Para": pose_parameters(Pose(*(v[0] for v in pose)), angles, height)[None],
         "roi": np.concatenate((low, high))[None],
     }
-
-
-def _write_image(path: Path, image: Tensor, quality: int) -> None:
-    _write_whole(path, lambda file: file.write(encode_jpeg(image, quality)))
-
-
-def _write_whole(path: Path, write: Callable) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    with open(temporary, "wb") as file:
-        write(file)
-    os.replace(temporary, path)

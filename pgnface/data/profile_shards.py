@@ -20,7 +20,8 @@ from .images import decode_image, encode_jpeg, to_tensor
 from .profiling import profile_face
 from .shard_rewriting import rewrite_shards
 from .shards import ShardImage, known_landmarks
-from .surface_fit import Turns, fit_surfaces
+from .surface_fit import fit_surfaces
+from .turn_rule import TurnRule
 
 MANIFEST = "profiles.json"
 
@@ -31,7 +32,7 @@ def profile_shards(
     shards: str | Path,
     output: str | Path,
     model: MorphableModel,
-    turns: Turns | None = None,
+    turns: TurnRule | None = None,
     *,
     quality: int = 95,
     advance: Callable[[int, int], None] = lambda done, total: None,
@@ -58,7 +59,7 @@ def profile_shards(
         UserError: for turns that are none, or an ``output`` that holds something else.
         NothingFoundError: when no face could be turned.
     """
-    turns = turns or Turns()
+    turns = turns or TurnRule()
     turns.check()
     asked = {
         "model": model.digest,
@@ -72,7 +73,7 @@ def profile_shards(
 
 def _turned(
     model: MorphableModel,
-    turns: Turns,
+    turns: TurnRule,
     quality: int,
     images: Iterator[ShardImage],
     skipped: dict[str, str],
@@ -107,7 +108,7 @@ def _turned(
                 points = faces.turn.apply(fitted.landmarks[i : i + 1])[0].double().numpy()
                 labels = {
                     "landmarks": points.round(2).tolist(),
-                    "crop_box": [round(value, 2) for value in square_box(points)],
+                    "crop_box": [round(value, 2) for value in square_box(points)[:3]],
                     "turned_by": turn,
                 }
                 yield ShardImage(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pgnface._errors import NothingFoundError, UserError
-from pgnface._output import prepare_folder
+from pgnface._output import prepare_folder, write_json, write_whole
 
 from .shards import ShardImage, expand_shards, read_shard
 
@@ -61,7 +60,7 @@ def rewrite_shards(
             skipped: dict[str, str] = {}
             count = _write_shard(output / path.name, change(read_shard(path, skipped), skipped))
             finished[path.name] = {"written": count, "skipped": skipped}
-            _write_json(output / manifest, {**asked, "finished": finished})
+            write_json(output / manifest, {**asked, "finished": finished})
         advance(len(finished), len(paths))
     everything = {k: v for part in finished.values() for k, v in part["skipped"].items()}
     with open(output / SKIPPED, "w") as report:
@@ -92,9 +91,7 @@ def _write_shard(path: Path, images: Iterator[ShardImage]) -> int:
         writer.write({"__key__": key, image.suffix: image.data, "json": about})
         count += 1
     writer.close()
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(stream.getvalue())
-    os.replace(temporary, path)
+    write_whole(path, stream.getvalue())
     return count
 
 
@@ -114,9 +111,3 @@ def _finished(manifest: Path, asked: dict) -> dict[str, dict]:
             "choose another folder"
         )
     return finished
-
-
-def _write_json(path: Path, content: dict) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(temporary, path)

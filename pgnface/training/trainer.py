@@ -40,7 +40,7 @@ from .objective import Objective
 from .optimizer import build_optimizer
 from .pictures import overlays
 from .schedule import learning_rate_factor
-from .validation import calibrate, calibration_batches, held_out_batches, validate
+from .validation import HeldOut
 
 if TYPE_CHECKING:
     from pgnface.data.source import Source
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 
 # A scaler of half precision halves its scale at each overflow; from 2^16 this many reach zero.
 _MAX_SKIPPED_UPDATES = 20
-_CALIBRATION_IMAGES = 512
 _SHOWN_SKIPPED = 3
 
 
@@ -129,7 +128,7 @@ class Trainer:
         self.source = source if source is not None else build_source(config, self.network)
         if validation is None:
             validation = build_validation(config, self.network)
-        self.validation_sources = validation
+        self.held_out = HeldOut(validation, config.validation_images, self.source)
         self.network.to(self.accelerator.device)
         self.average = ExponentialAverage(self.network, config.ema_decay)
         self.objective = Objective(self.network, config.loss, config.multiframe)
@@ -155,8 +154,6 @@ class Trainer:
             self.log.message(message)
         self._stop_request = StopRequest()
         self._skipped_updates = 0
-        self._held_out: dict[str, list[FaceBatch]] | None = None
-        self._calibration: list[FaceBatch] | None = None
 
     def run(self) -> TrainResult:
         """Train to the last step, or until time runs out; see :func:`train` for errors."""
@@ -338,18 +335,7 @@ class Trainer:
 
     def _measure(self) -> None:
         begin = time.monotonic()
-        training = self.network.training
-        self.network.eval()
-        if self._held_out is None:
-            self._held_out = {
-                name: held_out_batches(source, self.config.validation_images)
-                for name, source in self.validation_sources.items()
-            }
-        if self._calibration is None:
-            self._calibration = calibration_batches(self.source.sources, _CALIBRATION_IMAGES)
-        calibrate(self.network, self._calibration)
-        self.results = {name: validate(self.network, b) for name, b in self._held_out.items()}
-        self.network.train(training)
+        self.results = self.held_out.measure(self.network)
         if self.results:
             self.log.validation(self.step, self.results)
         self._meter.leave_out(time.monotonic() - begin)

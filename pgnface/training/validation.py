@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,7 +17,43 @@ if TYPE_CHECKING:
     from pgnface.data.source import Source
     from pgnface.networks import PoseGuidanceNetwork
 
+    from .loader import BatchSource
+
 _IMAGES_PER_PASS = 32
+_CALIBRATION_IMAGES = 512
+
+
+class HeldOut:
+    """The held-out faces of a run, and those it calibrates on; drawn when first asked for.
+
+    Args:
+        sources: held out, by name.
+        images: of each.
+        training: what the run draws from.
+    """
+
+    def __init__(self, sources: dict[str, Source], images: int, training: BatchSource) -> None:
+        self._sources, self._images, self._training = sources, images, training
+
+    @cached_property
+    def _drawn(self) -> dict[str, list[FaceBatch]]:
+        return {
+            name: held_out_batches(source, self._images) for name, source in self._sources.items()
+        }
+
+    @cached_property
+    def _calibration(self) -> list[FaceBatch]:
+        return calibration_batches(self._training.sources, _CALIBRATION_IMAGES)
+
+    def measure(self, network: PoseGuidanceNetwork) -> dict[str, dict[str, float]]:
+        """Calibrate a network, and its errors by source as of :func:`validate`."""
+        training = network.training
+        network.eval()
+        held_out = self._drawn
+        calibrate(network, self._calibration)
+        results = {name: validate(network, batches) for name, batches in held_out.items()}
+        network.train(training)
+        return results
 
 
 def held_out_batches(source: Source, images: int) -> list[FaceBatch]:

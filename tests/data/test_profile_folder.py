@@ -10,7 +10,8 @@ from pgnface.data.aflw2000 import Aflw2000Source
 from pgnface.data.annotation import read_annotation
 from pgnface.data.images import read_image
 from pgnface.data.profile_folder import profile_folder
-from pgnface.data.surface_fit import Turns, fit_surfaces
+from pgnface.data.surface_fit import fit_surfaces
+from pgnface.data.turn_rule import TurnRule
 from pgnface.geometry import angles_from_rotation, rotation_distance
 from tests.models import tiny_model
 
@@ -37,7 +38,7 @@ def photos(tmp_path):
 
 
 def turn(photos, tmp_path, largest=85.0, smallest=0.0, **options):
-    turns = Turns((20.0, 35.0), smallest, largest)
+    turns = TurnRule((20.0, 35.0), smallest, largest)
     return profile_folder(photos, tmp_path / "out", tiny_model(), turns=turns, **options)
 
 
@@ -132,7 +133,7 @@ def test_the_surface_fits_its_landmarks(photos):
 
 def test_what_cannot_be_turned(photos, tmp_path):
     with pytest.raises(UserError, match="yaws must be positive"):
-        profile_folder(photos, tmp_path / "out", tiny_model(), turns=Turns((-5.0,)))
+        profile_folder(photos, tmp_path / "out", tiny_model(), turns=TurnRule((-5.0,)))
     with pytest.raises(UserError, match="largest must lie between"):
         turn(photos, tmp_path, largest=95.0)
     with pytest.raises(UserError, match="smallest must lie between 0 and largest"):

@@ -8,14 +8,15 @@ from pgnface import cli
 from pgnface._errors import NothingFoundError, UserError
 from pgnface.data.profile_shards import profile_shards
 from pgnface.data.shards import ShardSource, known_landmarks, read_shard
-from pgnface.data.surface_fit import Turns, fit_surfaces
+from pgnface.data.surface_fit import fit_surfaces
+from pgnface.data.turn_rule import TurnRule
 from pgnface.geometry import angles_from_rotation
 from pgnface.morphable import save_model
 from tests.models import tiny_model
 
 from .faces import SIZE, encoded, head_points, picture, write_shard
 
-TURNS = Turns((20.0, 35.0), smallest=40.0, largest=85.0)
+TURNS = TurnRule((20.0, 35.0), smallest=40.0, largest=85.0)
 
 
 def about(yaw, **changes):
@@ -80,12 +81,12 @@ def test_the_same_call_continues_and_another_is_refused(shards, tmp_path):
     )
     assert (tmp_path / "out/first.tar").stat().st_mtime_ns == before and seen[-1] == (2, 2)
     with pytest.raises(UserError, match="made otherwise: turns differ"):
-        profile_shards(shards, tmp_path / "out", tiny_model(), Turns((20.0,)))
+        profile_shards(shards, tmp_path / "out", tiny_model(), TurnRule((20.0,)))
 
 
 def test_mistakes(shards, tmp_path):
     with pytest.raises(UserError, match="yaws must be positive"):
-        profile_shards(shards, tmp_path / "out", tiny_model(), Turns(()))
+        profile_shards(shards, tmp_path / "out", tiny_model(), TurnRule(()))
     with pytest.raises(UserError, match="holds the shards"):
         profile_shards(shards, shards, tiny_model(), TURNS)
     with pytest.raises(NothingFoundError, match="nothing to write"):

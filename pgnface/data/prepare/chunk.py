@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+
+from pgnface._output import write_whole
 
 from .faces import Finder, Sample, find_samples
 from .frames import Skip
@@ -48,7 +49,7 @@ def write_chunk(
     shard = None
     if samples:
         data = _tar(number, samples)
-        _write_whole(output / shard_name(number), data)
+        write_whole(output / shard_name(number), data)
         shard = {
             "name": shard_name(number),
             "samples": len(samples),
@@ -70,7 +71,9 @@ def write_chunk(
             for s in skipped
         ],
     }
-    _write_whole(part_path(output, number), (json.dumps(part) + "\n").encode())
+    note = part_path(output, number)
+    note.parent.mkdir(exist_ok=True)
+    write_whole(note, (json.dumps(part) + "\n").encode())
     return part
 
 
@@ -112,14 +115,6 @@ def _tar(number: int, samples: Sequence[Sample]) -> bytes:
         writer.write({"__key__": key, "jpg": sample.jpeg, "json": sample.json})
     writer.close()
     return stream.getvalue()
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    path.parent.mkdir(exist_ok=True)
-    # The number of the process: what a killed run left must not be in the way.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
 
 
 def count_reasons(skipped: Sequence[dict]) -> dict[str, int]:

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pgnface._errors import NothingFoundError, UserError
-from pgnface._output import prepare_folder, progress_bar
+from pgnface._output import prepare_folder, progress_bar, write_json
 
 from .chunk import count_reasons, finished_part, write_chunk
 from .faces import Finder, build_finder
@@ -98,7 +98,7 @@ def _plan(units: Sequence[Unit], settings: PrepareSettings) -> dict:
 def _require_same(path: Path, plan: dict) -> None:
     """Note the plan in a new folder; in one that has a plan, it must be the same."""
     if not path.exists():
-        _write_json(path, plan)
+        write_json(path, plan)
         return
     try:
         old = json.loads(path.read_text())
@@ -210,13 +210,7 @@ def _finish(output: Path, parts: Sequence[dict], settings: PrepareSettings) -> d
         "shards": shards,
     }
     (output / SKIPPED).write_text("".join(json.dumps(entry) + "\n" for entry in skipped))
-    _write_json(output / MANIFEST, manifest)
+    write_json(output / MANIFEST, manifest)
     for leftover in output.rglob(".*.tmp"):
         leftover.unlink(missing_ok=True)
     return manifest
-
-
-def _write_json(path: Path, content: dict) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(temporary, path)

@@ -52,14 +52,14 @@ import sys, time
 import pgnface.data.prepare.chunk as chunk
 from pgnface.data.prepare import PrepareSettings, prepare
 
-write = chunk._write_whole
+write = chunk.write_whole
 def slowly(path, data):
     # Time to be killed with half a shard on the disk.
     path.parent.mkdir(exist_ok=True)
     path.with_name(f".{path.name}.0.tmp").write_bytes(data[: len(data) // 2])
     time.sleep(0.4)
     write(path, data)
-chunk._write_whole = slowly
+chunk.write_whole = slowly
 prepare([sys.argv[1]], sys.argv[2], PrepareSettings(detector="none", shard_size=4, max_frames=3))
 """
 
