@@ -31,9 +31,9 @@ class Aflw2000:
     """Faces are cropped by the true landmarks' boxes, by the built-in detector (a face that it
     misses counts, in the photo's central square), or by true boxes off by up to 10 % in place and
     size."""
-    passes: int | None = None
-    """Times that the network sees a face, each but the first in a crop around the landmarks found
-    before; default: 1 with true boxes, else 2."""
+    passes: int = 2
+    """Times that the network sees a face, each but the first in a crop that the landmarks found
+    before turn upright and, but for true boxes, place anew."""
     mirror: bool = True
     """The network sees the mirror image of each face too, as in `pgnface reconstruct`."""
     batch_size: int = 32

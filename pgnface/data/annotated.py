@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pgnface._errors import UserError
 from pgnface.geometry import Pose
-from pgnface.geometry.landmarks import LANDMARK_MIRROR
+from pgnface.geometry.landmarks import EYES, LANDMARK_MIRROR, MOUTH
 
 from .augment import (
     CropJitter,
@@ -56,7 +56,7 @@ class AnnotatedPhoto:
 
     def mirrored(self, width: int) -> AnnotatedPhoto:
         """The labels of the mirrored photo."""
-        box = self.box and self.box._replace(x=width - self.box.x)
+        box = self.box and self.box.mirrored(width)
         return replace(
             self,
             landmarks=mirror_landmarks(self.landmarks, width),
@@ -138,20 +138,21 @@ class AnnotatedSource:
             photo, image = photo.mirrored(image.shape[1]), mirror_image(image)
         box = photo.square
         if self.augment:
-            warp = self.jitter.warp(box, self.image_size, rng)
+            known = photo.landmarks if photo.weights[[*EYES, *MOUTH], 0].all() else None
+            warp = self.jitter.warp(box, self.image_size, rng, known)
             crop = degrade(warp_image(image, warp, self.image_size), rng)
         else:
             warp = box_warp(box, self.image_size)
             crop = warp_image(image, warp, self.image_size)
-        known = photo.rotation is not None
+        has_rotation = photo.rotation is not None
         landmarks = warp_points(invert_warp(warp), photo.landmarks)
         return _Face(
             photo.name,
             crop,
             np.where(photo.weights > 0, landmarks, 0),
             photo.weights,
-            rotation_in_crop(photo.rotation if known else np.eye(3), warp),
-            float(known),
+            rotation_in_crop(photo.rotation if has_rotation else np.eye(3), warp),
+            float(has_rotation),
             warp,
         )
 

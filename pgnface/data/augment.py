@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pgnface.geometry.landmarks import LANDMARK_MIRROR
 
-from .cropping import SquareBox, box_warp
+from .cropping import SquareBox, box_warp, upright_angle
 
 _MIRROR = np.diag([-1.0, 1.0, 1.0])
 
@@ -23,30 +23,42 @@ class CropJitter:
         scale: standard deviation of the logarithm of its side.
         shift: standard deviation of its centre, in sides.
         angle: standard deviation of its turn in degrees.
+        upright: share of the faces that are turned upright before
+            (:func:`pgnface.data.cropping.upright_angle`), where their landmarks are known.
+        upright_angle: standard deviation of these faces' turn.
     """
 
     scale: float = 0.07
     shift: float = 0.04
     angle: float = 12.0
+    upright: float = 0.0
+    upright_angle: float = 6.0
 
     def widened(self, factor: float) -> CropJitter:
         """One whose side and centre vary ``factor`` times as much; the turn stays."""
         return replace(self, scale=factor * self.scale, shift=factor * self.shift)
 
-    def warp(self, box: SquareBox, size: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    def warp(
+        self,
+        box: SquareBox,
+        size: int,
+        rng: np.random.Generator,
+        landmarks: NDArray | None = None,
+    ) -> NDArray[np.float64]:
         """A random warp ``(2, 3)`` of a crop of ``size`` pixels about a box; 2.5 deviations at
-        most.
+        most. ``landmarks`` ``(68, 2|3)`` in the image say where upright is.
         """
-        scale, x, y, angle = np.clip(rng.standard_normal(4), -2.5, 2.5)
-        return box_warp(
-            SquareBox(
-                box.x + self.shift * x * box.side,
-                box.y + self.shift * y * box.side,
-                box.side * float(np.exp(self.scale * scale)),
-            ),
-            size,
-            self.angle * angle,
+        scale, x, y, turn = np.clip(rng.standard_normal(4), -2.5, 2.5)
+        angle, deviation = box.angle, self.angle
+        if landmarks is not None and rng.random() < self.upright:
+            angle, deviation = upright_angle(landmarks), self.upright_angle
+        moved = SquareBox(
+            box.x + self.shift * x * box.side,
+            box.y + self.shift * y * box.side,
+            box.side * float(np.exp(self.scale * scale)),
+            angle + deviation * float(turn),
         )
+        return box_warp(moved, size)
 
 
 def mirror_image(image: NDArray) -> NDArray:

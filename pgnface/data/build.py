@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
 
 def build_source(
-    config: SourceConfig, model: MorphableModel, image_size: int, crop_jitter: float = 1.0
+    config: SourceConfig,
+    model: MorphableModel,
+    image_size: int,
+    crop_jitter: float = 1.0,
+    upright: float = 0.0,
 ) -> Source:
     """Make the source that a description names.
 
@@ -34,12 +38,13 @@ def build_source(
             coefficients everywhere.
         image_size: pixels of the crops.
         crop_jitter: the crops vary in place and size this many times as much as by default.
+        upright: see :class:`pgnface.data.augment.CropJitter`; rendered people turn by themselves.
 
     Raises:
         FileNotFoundError, UserError: when its files are missing or unusable.
         TypeError: for something that describes no source.
     """
-    jitter = CropJitter().widened(crop_jitter)
+    jitter = CropJitter(upright=upright).widened(crop_jitter)
     settings = {
         "identity_count": model.identity_count,
         "expression_count": model.expression_count,

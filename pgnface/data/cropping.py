@@ -15,6 +15,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from pgnface.geometry.landmarks import EYES, MOUTH
+
 BOX_SCALE = 1.35
 """Side of the crop over the longer side of the box around the 68 landmarks.
 
@@ -30,17 +32,24 @@ class SquareBox(NamedTuple):
         x: centre.
         y: centre.
         side: length of an edge.
+        angle: degrees by which it is turned about its centre; cut out, a positive one turns what it
+            shows counter-clockwise as seen.
     """
 
     x: float
     y: float
     side: float
+    angle: float = 0.0
 
     @property
     def edges(self) -> tuple[float, float, float, float]:
-        """(left, top, right, bottom)."""
+        """(left, top, right, bottom) of the square before it is turned."""
         half = self.side / 2
         return (self.x - half, self.y - half, self.x + half, self.y + half)
+
+    def mirrored(self, width: int) -> SquareBox:
+        """The same place in the mirror image of an image of a ``width``."""
+        return self._replace(x=width - self.x, angle=-self.angle)
 
 
 def square_box(points: ArrayLike, scale: float = BOX_SCALE) -> SquareBox:
@@ -75,15 +84,31 @@ def square_boxes(points: Tensor, scale: float = BOX_SCALE) -> Tensor:
     return torch.cat(((low + high) / 2, side), -1)
 
 
-def box_warp(box: SquareBox, size: int, angle: float = 0.0) -> NDArray[np.float64]:
-    """The affine ``(2, 3)`` that takes pixels of a ``size`` x ``size`` crop to the source image.
+def upright_angle(points: ArrayLike) -> float:
+    """The :attr:`SquareBox.angle` in which a face stands upright.
+
+    The middle of its eyes is then right above that of its mouth. A profile that looks up is turned
+    level as well.
 
     Args:
-        box: the region, turned about its centre by ``angle``.
-        size: pixels of the crop.
-        angle: degrees; a positive one turns the content of the crop counter-clockwise as seen.
+        points: the 68 landmarks ``(68, 2|3)`` in pixels.
+
+    Returns:
+        Degrees in (-180, 180]; 0 where eyes and mouth coincide or are not finite.
     """
-    scale, turn = box.side / size, np.deg2rad(angle)
+    points = np.asarray(points, dtype=np.float64)[:, :2]
+    x, y = points[list(MOUTH)].mean(0) - points[list(EYES)].mean(0)
+    return float(np.rad2deg(np.arctan2(-x, y))) if np.isfinite((x, y)).all() else 0.0
+
+
+def upright_square(points: ArrayLike) -> SquareBox:
+    """:func:`square_box` of the 68 landmarks ``(68, 2|3)``, turned so that the face is upright."""
+    return square_box(points)._replace(angle=upright_angle(points))
+
+
+def box_warp(box: SquareBox, size: int) -> NDArray[np.float64]:
+    """The affine ``(2, 3)`` that takes pixels of a ``size`` x ``size`` crop to the source image."""
+    scale, turn = box.side / size, np.deg2rad(box.angle)
     cos, sin = scale * np.cos(turn), scale * np.sin(turn)
     linear = np.array([[cos, -sin], [sin, cos]])
     shift = np.array([box.x, box.y]) - linear @ np.full(2, size / 2)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from pgnface._errors import UserError
 
-from .cropping import BOX_SCALE, SquareBox, square_box, square_boxes
+from .cropping import BOX_SCALE, SquareBox, square_box, square_boxes, upright_square
 from .images import decode_image
 from .shard_rewriting import rewrite_shards, written_images
 from .shards import ShardImage, expand_shards, read_shard
@@ -62,8 +62,8 @@ def teach_landmarks(
         images: ``(H, W, 3)`` uint8 RGB, one for each box.
         boxes: where the faces are, roughly.
         weights: of the teachers; all count alike without.
-        passes: how often the faces are cut; from the second time on around the landmarks of the
-            time before.
+        passes: how often the faces are cut; from the second time on upright around the landmarks of
+            the time before.
     """
     for done in range(passes):
         views = torch.stack([torch.stack(t.both_sides(images, boxes)) for t in teachers])
@@ -81,7 +81,7 @@ def teach_landmarks(
             trust = trust * by_yaw[:, None]
         if done + 1 < passes:
             boxes = [
-                square_box(points) if np.isfinite(points).all() else box
+                upright_square(points) if np.isfinite(points).all() else box
                 for points, box in zip(mean.numpy(), boxes, strict=True)
             ]
     side = square_boxes(mean)[:, 2] / BOX_SCALE
@@ -182,7 +182,7 @@ def _labelled(
             labels = {
                 "landmarks": points.double().numpy().round(2).tolist(),
                 "jaw_on_contour": False,
-                "crop_box": [round(value, 2) for value in square_box(points.numpy())],
+                "crop_box": [round(value, 2) for value in square_box(points.numpy())[:3]],
                 "spread": round(float(spread), 3),
             }
             yield image._replace(about={**image.about, **labels})

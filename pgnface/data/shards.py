@@ -60,12 +60,12 @@ class ShardImage(NamedTuple):
         if "crop_box" not in self.about:
             return central_square(image, extent)
         try:
-            box = SquareBox(*map(float, self.about["crop_box"]))
+            x, y, side = map(float, self.about["crop_box"])
         except (TypeError, ValueError) as error:
             raise UserError(f"{self.name}: expected crop_box [x, y, side] ({error})") from None
-        if not (np.isfinite(box).all() and box.side > 0):
-            raise UserError(f"{self.name}: expected crop_box [x, y, side], got {list(box)}")
-        return box
+        if not (np.isfinite((x, y, side)).all() and side > 0):
+            raise UserError(f"{self.name}: expected crop_box [x, y, side], got {[x, y, side]}")
+        return SquareBox(x, y, side)
 
 
 class ShardSource(UnlabeledSource):

@@ -69,13 +69,13 @@ def random_crops(
     for i, (image, box) in enumerate(zip(images, boxes, strict=True)):
         labels = landmarks[i] if landmarks else None
         if mirrored:
-            box = SquareBox(image.shape[1] - box.x, box.y, box.side)
+            box = box.mirrored(image.shape[1])
             labels = labels and Landmarks(
                 mirror_landmarks(labels.points, image.shape[1]),
                 labels.weights[list(LANDMARK_MIRROR)],
             )
             image = mirror_image(image)
-        warp = jitter.warp(box, size, rng)
+        warp = jitter.warp(box, size, rng, labels and labels.points)
         crops.append(degrade(warp_image(image, warp, size), rng))
         warps.append(warp)
         if labels is not None:

@@ -8,12 +8,24 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import onnxruntime
 from numpy.typing import ArrayLike, NDArray
 
 _POINTS = ("landmarks", "annotated_landmarks", "vertices", "translation")
+_EYES, _MOUTH = slice(36, 48), slice(48, 68)
+_FLIP = np.diag([1.0, -1.0, -1.0])
+
+
+class Square(NamedTuple):
+    """A part of a photo: its centre, side, and turn in radians (:func:`square_warp`)."""
+
+    x: float
+    y: float
+    side: float
+    angle: float = 0.0
 
 
 class FaceSession:
@@ -61,8 +73,8 @@ class FaceSession:
         Args:
             photo: ``(H, W, 3)`` uint8 RGB.
             boxes: ``(N, 4)`` edges x0, y0, x1, y1 of the faces (brows to chin, ear to ear).
-            passes: 2 cuts the crops anew around the landmarks of the first pass, which makes the
-                result depend less on the boxes.
+            passes: 2 cuts the crops anew, upright around the landmarks of the first pass, which
+                makes the result depend less on the boxes and on the head's roll.
 
         Returns:
             The outputs of the file by name, each ``(N, ...)`` but ``triangles``.
@@ -75,69 +87,92 @@ class FaceSession:
             raise ValueError(f"photo must be (H, W, 3) uint8, got {photo.dtype} {photo.shape}")
         if boxes.ndim != 2 or boxes.shape[1] != 4 or not (boxes[:, 2:] > boxes[:, :2]).all():
             raise ValueError(f"boxes must be (N, 4) with x0 < x1 and y0 < y1, got {boxes.tolist()}")
+        squares = [self._square(box) for box in boxes]
         for _ in range(passes):
-            corners = np.stack([self._square(box) for box in boxes])
-            crops = np.stack([cut_square(photo, *corner, self.size) for corner in corners])
-            outputs = self._in_photo(self.predict(crops), corners)
-            points = outputs["annotated_landmarks"][..., :2]
-            boxes = np.concatenate((points.min(1), points.max(1)), 1)
+            warps = np.stack([square_warp(square, self.size) for square in squares])
+            crops = np.stack([cut(photo, warp, self.size) for warp in warps])
+            outputs = self._in_photo(self.predict(crops), warps)
+            squares = [self._upright(points) for points in outputs["annotated_landmarks"]]
         return outputs
 
-    def _square(self, box: NDArray) -> tuple[float, float, float]:
-        """Left, top and side of the square that the network is to see."""
-        side = (box[2:] - box[:2]).max() * float(self.description["crop_scale"])
-        left, top = (box[:2] + box[2:] - side) / 2
-        return left, top, side
+    def _square(self, box: NDArray, angle: float = 0.0) -> Square:
+        """What the network is to see of a face in a box (x0, y0, x1, y1)."""
+        x, y = (box[:2] + box[2:]) / 2
+        return Square(x, y, (box[2:] - box[:2]).max() * self.description["crop_scale"], angle)
 
-    def _in_photo(self, outputs: Mapping[str, NDArray], corners: NDArray) -> dict[str, NDArray]:
-        """Outputs for crops whose squares are ``(N, 3)``, in pixels of the photo."""
-        scale = (corners[:, 2] / self.size).astype(np.float32)
-        shift = (corners * (1, 1, 0)).astype(np.float32)
+    def _upright(self, landmarks: NDArray) -> Square:
+        """The square about 68 landmarks in which the eyes are above the mouth."""
+        points = landmarks[:, :2].astype(np.float64)
+        x, y = points[_MOUTH].mean(0) - points[_EYES].mean(0)
+        box = np.concatenate((points.min(0), points.max(0)))
+        return self._square(box, np.arctan2(-x, y))
+
+    def _in_photo(self, outputs: Mapping[str, NDArray], warps: NDArray) -> dict[str, NDArray]:
+        """Outputs for crops whose warps are ``(N, 2, 3)``, in pixels of the photo."""
+        scale = np.sqrt(np.linalg.det(warps[:, :, :2]))
+        spatial, shift = np.zeros((2, len(warps), 3, 3))
+        spatial[:, :2, :2], spatial[:, 2, 2] = warps[:, :, :2], scale
+        shift = np.pad(warps[:, :, 2], ((0, 0), (0, 1)))
 
         def placed(name: str, value: NDArray) -> NDArray:
-            axes = (len(scale),) + (1,) * (value.ndim - 1)
             if name == "scale":
                 return value * scale
+            if name == "rotation":
+                return _FLIP @ spatial @ _FLIP @ value / scale[:, None, None]
             if name in _POINTS:
-                return value * scale.reshape(axes) + shift.reshape(-1, *axes[2:], 3)
+                points = value.reshape(len(value), -1, 3) @ spatial.swapaxes(1, 2)
+                return (points + shift[:, None]).reshape(value.shape)
             if name == "position_map":
-                return value * scale.reshape(axes) + shift[:, :, None, None]
+                points = np.einsum("nij,njhw->nihw", spatial, value)
+                return points + shift[:, :, None, None]
             return value
 
-        return {name: placed(name, value) for name, value in outputs.items()}
+        return {name: placed(name, v).astype(v.dtype) for name, v in outputs.items()}
 
 
-def cut_square(
-    photo: NDArray[np.uint8], left: float, top: float, side: float, size: int
-) -> NDArray[np.float32]:
-    """A square of a photo as ``(3, size, size)`` in [0, 1], as ``pgnface.data.cropping.crop`` does.
+def square_warp(square: Square, size: int) -> NDArray[np.float64]:
+    """The affine ``(2, 3)`` from pixels of a crop to the photo's."""
+    scale = square.side / size
+    cos, sin = scale * np.cos(square.angle), scale * np.sin(square.angle)
+    linear = np.array([[cos, -sin], [sin, cos]])
+    return np.column_stack((linear, (square.x, square.y) - linear @ (size / 2, size / 2)))
+
+
+def cut(photo: NDArray[np.uint8], warp: NDArray[np.float64], size: int) -> NDArray[np.float32]:
+    """What a warp ``(2, 3)`` sees of a photo, ``(3, size, size)`` in [0, 1], as
+    ``pgnface.data.cropping.warp_image`` does.
 
     Bilinear, after averaging blocks of pixels where the crop has fewer than the square; beyond the
     photo its border continues.
     """
-    rows, row_weights = _axis_taps(top, side, size, photo.shape[0])
-    columns, column_weights = _axis_taps(left, side, size, photo.shape[1])
-    first, end = columns.min(), columns.max() + 1
-    band = np.einsum("stwc,st->swc", photo[rows, first:end].astype(np.float32), row_weights)
-    face = np.einsum("sutc,ut->csu", band[:, columns - first], column_weights)
-    return face / np.float32(255)
+    block = max(int(np.sqrt(np.linalg.det(warp[:, :2])) + 1e-6), 1)
+    ends = warp[:, :2] @ np.array([[0, size, 0, size], [0, 0, size, size]]) + warp[:, 2:]
+    limit = np.array(photo.shape[1::-1])
+    low = np.clip(np.floor(ends.min(1)) - block, 0, limit - 1).astype(int)
+    high = np.clip(np.ceil(ends.max(1)) + block, low + 1, limit).astype(int)
+    region = _averaged(photo[low[1] : high[1], low[0] : high[0]].astype(np.float32), block)
+    grid = np.stack(np.meshgrid(*[np.arange(size) + 0.5] * 2))
+    place = np.tensordot(warp[:, :2], grid, 1) + (warp[:, 2] - low)[:, None, None]
+    place = place / block - 0.5
+    first = np.floor(place).astype(int)
+    across, down = (place - first).astype(np.float32)[..., None]
+    last = np.array(region.shape[1::-1])[:, None, None] - 1
+    (left, top), (right, bottom) = np.clip(first, 0, last), np.clip(first + 1, 0, last)
+    upper, lower = (
+        region[row, left] * (1 - across) + region[row, right] * across for row in (top, bottom)
+    )
+    face = upper * (1 - down) + lower * down
+    return np.moveaxis(face, -1, 0) / np.float32(255)
 
 
-def _axis_taps(
-    start: float, side: float, size: int, length: int
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Which pixels of an axis make up each of the crop's, ``(size, taps)``, and their weights."""
-    step = side / size
-    block = max(int(step + 1e-6), 1)
-    first = int(np.clip(np.floor(start) - block, 0, length - 1))
-    end = int(np.clip(np.ceil(start + side) + block, first + 1, length))
-    place = (start + step * (np.arange(size) + 0.5) - first) / block - 0.5
-    lower = np.floor(place).astype(np.int64)
-    blocks = np.clip(lower[:, None] + (0, 1), 0, -(-(end - first) // block) - 1)
-    pixels = np.minimum(first + blocks[..., None] * block + np.arange(block), end - 1)
-    shares = np.stack((lower + 1 - place, place - lower), 1) / block
-    weights = np.repeat(shares, block, 1).astype(np.float32)
-    return pixels.reshape(size, -1), weights
+def _averaged(region: NDArray[np.float32], block: int) -> NDArray[np.float32]:
+    """Means of blocks of pixels; beyond the region its border continues."""
+    if block == 1:
+        return region
+    more = [(0, -n % block) for n in region.shape[:2]]
+    rows, columns, channels = (padded := np.pad(region, (*more, (0, 0)), mode="edge")).shape
+    blocks = padded.reshape(rows // block, block, columns // block, block, channels)
+    return blocks.mean((1, 3))
 
 
 def _parsed(text: str) -> object:

@@ -27,6 +27,9 @@ LANDMARK_GROUPS: dict[str, range] = {
     "inner_lips": range(60, 68),
 }
 
+EYES = range(36, 48)
+MOUTH = range(48, 68)
+
 #: ``LANDMARK_MIRROR[i]`` is the landmark that takes the place of ``i`` in a mirrored face.
 LANDMARK_MIRROR: tuple[int, ...] = (
     *range(16, -1, -1),

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pgnface.data.cropping import SquareBox, crop, square_box
-from pgnface.geometry import Pose
+from pgnface.data.cropping import SquareBox, crop, upright_square, warp_points
+from pgnface.geometry import Pose, flip_axes
 from pgnface.geometry.landmarks import LANDMARK_MIRROR
 from pgnface.networks import PoseGuidanceNetwork, Prediction, join_predictions, split_prediction
 
@@ -54,26 +54,24 @@ def uncrop(prediction: Prediction, warps: Tensor) -> Prediction:
 
     Args:
         prediction: of ``N`` crops.
-        warps: ``(N, 2, 3)`` crop pixels to image pixels: a scale and a shift, as
+        warps: ``(N, 2, 3)`` crop pixels to image pixels: a scale, a turn and a shift, as
             :func:`pgnface.data.cropping.crop` returns. Depths are scaled alike.
     """
-    scale = warps[:, 0, 0]
-    shift = torch.cat((warps[:, :, 2], torch.zeros_like(warps[:, :1, 2])), -1)
-
-    def points(values: Tensor) -> Tensor:
-        return values * scale[:, None, None] + shift[:, None]
-
-    pose = prediction.pose
+    scale = torch.linalg.det(warps[:, :, :2]).sqrt()
+    turn = torch.eye(3).to(warps).repeat(len(warps), 1, 1)
+    turn[:, :2, :2] = warps[:, :, :2] / scale[:, None, None]
+    pose, position_map = prediction.pose, prediction.position_map
+    points = position_map.flatten(2).transpose(1, 2)
     return prediction._replace(
-        position_map=prediction.position_map * scale[:, None, None, None] + shift[..., None, None],
-        landmarks=points(prediction.landmarks),
-        posed_landmarks=points(prediction.posed_landmarks),
-        annotated_landmarks=points(prediction.annotated_landmarks),
-        posed_annotated_landmarks=points(prediction.posed_annotated_landmarks),
+        position_map=warp_points(warps, points).transpose(1, 2).view_as(position_map),
+        landmarks=warp_points(warps, prediction.landmarks),
+        posed_landmarks=warp_points(warps, prediction.posed_landmarks),
+        annotated_landmarks=warp_points(warps, prediction.annotated_landmarks),
+        posed_annotated_landmarks=warp_points(warps, prediction.posed_annotated_landmarks),
         pose=Pose(
             pose.scale * scale,
-            pose.rotation,
-            pose.translation * scale[:, None] + shift,
+            flip_axes(turn @ pose.image_rotation, dim=-2),
+            warp_points(warps, pose.translation[:, None])[:, 0],
         ),
     )
 
@@ -94,6 +92,7 @@ def predict_faces(
     boxes: Sequence[SquareBox],
     passes: int = 1,
     mirror: bool = False,
+    keep_boxes: bool = False,
 ) -> Prediction:
     """Predict one face in each image, in that image's pixels, on the network's device.
 
@@ -101,15 +100,20 @@ def predict_faces(
         network: run in evaluation mode.
         images: ``(H, W, 3)`` uint8 RGB, one for each box.
         boxes: where the faces are.
-        passes: 2 cuts the crops anew around the landmarks of the first pass, which makes the
-            result depend less on the detector's habits.
+        passes: 2 cuts the crops anew, upright around the landmarks of the first pass, which makes
+            the result depend less on the detector's habits and on the head's roll.
         mirror: in the last pass the network sees the mirror image of each face too
             (:func:`predict_both_sides`).
+        keep_boxes: the boxes are known well, and are only turned upright for a second pass.
     """
     if passes < 1:
         raise ValueError(f"passes must be at least 1, got {passes}")
     for _ in range(passes - 1):
-        boxes = boxes_around(predict_faces(network, images, boxes))
+        upright = boxes_around(predict_faces(network, images, boxes))
+        if keep_boxes:
+            boxes = [a._replace(angle=b.angle) for a, b in zip(boxes, upright, strict=True)]
+        else:
+            boxes = upright
     if mirror:
         return predict_faces_twice(network, images, boxes).prediction
     with _evaluating(network):
@@ -186,11 +190,11 @@ def _size(landmarks: Tensor) -> Tensor:
 
 
 def boxes_around(prediction: Prediction) -> list[SquareBox]:
-    """The squares around the predicted landmarks, to crop anew.
+    """The squares around the predicted landmarks in which the faces are upright, to crop anew.
 
     Annotation style, because boxes in training are drawn around annotated landmarks.
     """
-    return [square_box(points) for points in prediction.annotated_landmarks.cpu().numpy()]
+    return [upright_square(points) for points in prediction.annotated_landmarks.cpu().numpy()]
 
 
 def to_cpu(prediction: Prediction) -> Prediction:

@@ -66,7 +66,10 @@ def build_source(config: TrainConfig, network: PoseGuidanceNetwork) -> BatchSour
     size = config.network.image_size
     return Mixture(
         [
-            (build(entry.source, network.model, size, config.crop_jitter), entry.weight)
+            (
+                build(entry.source, network.model, size, config.crop_jitter, config.upright),
+                entry.weight,
+            )
             for entry in config.data
         ]
     )

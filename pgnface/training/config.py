@@ -100,6 +100,9 @@ class TrainConfig:
     crop_jitter: float = 1.0
     """Place and size of the faces in the crops vary this many times as much as by default. Wide
     jitter bears imprecise boxes."""
+    upright: float = 0.5
+    """Share of the crops in which a face of known landmarks is turned upright, as it is where the
+    network sees it for the second time."""
     validation: tuple[SourceConfig, ...] = ()
     """Sources of held-out faces."""
     model: str = "default"
@@ -181,6 +184,8 @@ class TrainConfig:
         ):  # fmt: skip
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        if not 0 <= self.upright <= 1:
+            raise ValueError(f"upright must lie in [0, 1], got {self.upright}")
         if self.identity_pictures == 1:
             raise ValueError("identity_pictures must be 0 or at least 2, got 1")
         if not 0 <= self.ema_decay < 1:

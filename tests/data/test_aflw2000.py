@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -6,12 +8,14 @@ from scipy.io import savemat
 from pgnface._errors import UserError
 from pgnface.data.aflw2000 import Aflw2000Source, list_samples
 from pgnface.data.annotation import AnnotationError, read_annotation
-from pgnface.data.cropping import warp_points
+from pgnface.data.augment import CropJitter
+from pgnface.data.cropping import upright_angle, warp_points
+from pgnface.data.shards import ShardSource
 from pgnface.geometry import rotation_distance, rotation_from_angles, solve_head_pose
 from pgnface.morphable import load_model
 from tests.models import tiny_model
 
-from .faces import SIZE, assert_equal, encoded, picture, write_annotation, write_faces
+from .faces import SIZE, assert_equal, encoded, picture, write_annotation, write_faces, write_shard
 
 
 def fitted_rotation(landmarks):
@@ -114,6 +118,20 @@ def test_augmented_rotation_follows_the_landmarks(tmp_path):
     assert (torch.linalg.det(batch.warp[..., :2]) > 0).all()
     inside = (batch.landmarks[..., :2] > 0) & (batch.landmarks[..., :2] < SIZE)
     assert inside.float().mean() > 0.95
+
+
+def test_known_faces_are_turned_upright(tmp_path):
+    path = write_faces(tmp_path / "photos", 1)[0]
+    points = write_annotation(path.with_suffix(".mat"), (0.0, 20.0, -50.0))
+    about = json.dumps({"landmarks": points.tolist()}).encode()
+    write_shard(tmp_path / "a.tar", {"a.jpg": encoded(picture()), "a.json": about})
+    jitter = CropJitter(scale=0, shift=0, angle=0, upright=1, upright_angle=0)
+    for source in (
+        Aflw2000Source(path.parent, SIZE, "all", jitter=jitter),
+        ShardSource(tmp_path / "a.tar", SIZE, frames=1, jitter=jitter),
+    ):
+        turned = source.batch(0, 4).landmarks[:, 0].numpy()
+        assert np.abs([upright_angle(face) for face in turned]).max() < 1e-3
 
 
 def test_labels_in_the_plane_have_no_weight_for_depth(tmp_path):

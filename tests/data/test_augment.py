@@ -10,7 +10,13 @@ from pgnface.data.augment import (
     mirror_rotation,
     rotation_in_crop,
 )
-from pgnface.data.cropping import SquareBox, box_warp, invert_warp, warp_points
+from pgnface.data.cropping import (
+    SquareBox,
+    box_warp,
+    invert_warp,
+    upright_angle,
+    warp_points,
+)
 from pgnface.geometry import rotation_from_angles, solve_head_pose
 from pgnface.geometry.landmarks import LANDMARK_GROUPS, LANDMARK_MIRROR
 from tests.models import tiny_model
@@ -80,7 +86,7 @@ def test_mirrored_landmarks_have_the_mirrored_rotation(angles):
 @pytest.mark.parametrize("turn", [0, 25, -70])
 @pytest.mark.parametrize("angles", ANGLES)
 def test_landmarks_in_a_turned_crop_have_its_rotation(angles, turn):
-    warp = box_warp(SquareBox(30, 30, 80), 48, turn)
+    warp = box_warp(SquareBox(30, 30, 80, turn), 48)
     moved = warp_points(invert_warp(warp), head_points(angles))
     expected = rotation_in_crop(rotation(angles), warp)
     np.testing.assert_allclose(fitted_rotation(moved), expected, atol=1e-5)
@@ -97,6 +103,19 @@ def test_jitter_is_bounded_and_reproducible():
     assert np.abs(np.log(scales)).max() <= 0.25 + 1e-9 and np.log(scales).std() > 0.08
     assert np.abs(turns).max() <= 25 + 1e-9 and turns.std() > 8
     assert np.abs(centres - [100, 80]).max() <= 5 + 1e-9 and centres.std(0).min() > 1.5
+
+
+def test_a_share_of_known_faces_is_turned_upright():
+    jitter = CropJitter(scale=0, shift=0, angle=0, upright=0.3, upright_angle=2)
+    roll, box = 40.0, SquareBox(30, 30, 60)
+    points = warp_points(box_warp(SquareBox(30, 30, 60, roll), 60), head_points((0, 0, 0)))
+    warps = [jitter.warp(box, 60, np.random.default_rng(i), points) for i in range(300)]
+    turns = np.array([np.rad2deg(np.arctan2(warp[1, 0], warp[0, 0])) for warp in warps])
+    upright = np.abs(turns - upright_angle(points)) <= 5 + 1e-9
+    assert (upright | (turns == 0)).all() and 60 < upright.sum() < 120
+    assert turns[upright].std() > 1
+    unknown = [jitter.warp(box, 60, np.random.default_rng(i)) for i in range(20)]
+    assert all(np.array_equal(warp, box_warp(box, 60)) for warp in unknown)
 
 
 def test_no_jitter_is_the_plain_crop():

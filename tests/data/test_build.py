@@ -76,9 +76,9 @@ def test_every_description_builds_its_source(kind, tmp_path, monkeypatch):
     middle = SquareBox(32, 32, 20)
     monkeypatch.setattr("pgnface.data.video.build_detector", lambda method: lambda image: [middle])
     config, model = CONFIGS[kind], tiny_model()
-    source = build_source(config, model, SIZE, crop_jitter=2.0)
+    source = build_source(config, model, SIZE, crop_jitter=2.0, upright=0.25)
     assert isinstance(source, Source)
-    usual = JITTER if kind == "synthetic" else CropJitter()
+    usual = JITTER if kind == "synthetic" else CropJitter(upright=0.25)
     assert source.jitter == usual.widened(2.0)
     assert source.frames == getattr(config, "frames", 1) and source.seed == config.seed
     for name in ("augment", "extent"):

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import torch
 
+from pgnface.data.augment import mirror_landmarks
 from pgnface.data.cropping import (
     SquareBox,
     box_warp,
@@ -10,11 +11,14 @@ from pgnface.data.cropping import (
     invert_warp,
     square_box,
     square_boxes,
+    upright_angle,
+    upright_square,
     warp_image,
     warp_points,
 )
+from pgnface.geometry.landmarks import EYES, MOUTH
 
-from .faces import picture
+from .faces import head_points, picture
 
 
 def ramp(height, width):
@@ -54,7 +58,7 @@ def test_square_boxes_agree_with_square_box():
     points = torch.randn(2, 5, 68, 3, dtype=torch.float64)
     boxes = square_boxes(points, 1.2)
     for i in np.ndindex(2, 5):
-        np.testing.assert_allclose(boxes[i], square_box(points[i], 1.2))
+        np.testing.assert_allclose(boxes[i], square_box(points[i], 1.2)[:3])
 
 
 def test_whole_image_is_reproduced():
@@ -79,12 +83,31 @@ def test_pixel_centres_show_what_the_warp_says(size):
 
 
 def test_turned_crop_shows_what_the_warp_says():
-    warp = box_warp(SquareBox(45, 40, 40), 40, angle=30)
+    warp = box_warp(SquareBox(45, 40, 40, angle=30), 40)
     cut = warp_image(ramp(80, 90), warp, 40)
     np.testing.assert_allclose(cut, ramp(40, 40) @ warp[:, :2].T + warp[:, 2], atol=0.05)
     # A positive angle turns the content counter-clockwise: what was to the right is now above.
     right = invert_warp(warp) @ [45 + 10, 40, 1]
     np.testing.assert_allclose(right, [20 + 10 * np.cos(np.pi / 6), 20 - 5], atol=1e-9)
+
+
+@pytest.mark.parametrize("angle", [0, 35, -110])
+def test_a_face_is_upright_in_its_square(angle):
+    frontal = head_points((0, 0, 0))
+    photo = warp_points(box_warp(SquareBox(50, 60, 90, angle), 60), frontal)
+    assert upright_angle(photo) == pytest.approx(upright_angle(frontal) + angle)
+    square = upright_square(photo)
+    assert square[:3] == square_box(photo)[:3]
+    points = warp_points(invert_warp(box_warp(square, 60)), photo)
+    eyes, mouth = points[EYES].mean(0), points[MOUTH].mean(0)
+    assert eyes[0] == pytest.approx(mouth[0]) and eyes[1] < mouth[1]
+    mirrored = mirror_landmarks(photo, 100)
+    assert upright_square(mirrored) == pytest.approx(square.mirrored(100))
+
+
+def test_what_has_no_eyes_or_mouth_is_not_turned():
+    assert upright_angle(np.zeros((68, 2))) == 0
+    assert upright_angle(np.full((68, 3), np.nan)) == 0
 
 
 def test_border_continues_beyond_the_image():

@@ -170,7 +170,7 @@ def mediapipe(monkeypatch, tmp_path):
 def test_boxes_of_mediapipe_become_squares(mediapipe):
     detect = build_detector("mediapipe", mediapipe)
     (box,) = detect(IMAGE[:, ::-1])
-    assert box == pytest.approx((90, 105 + 0.05 * 100, 131))
+    assert box[:3] == pytest.approx((90, 105 + 0.05 * 100, 131))
     assert pickle.loads(pickle.dumps(detect))(IMAGE) == [box]
 
 
@@ -201,8 +201,8 @@ def test_boxes_of_dlib_become_squares(monkeypatch):
     install(monkeypatch, "dlib", get_frontal_face_detector=lambda: fake)
     detect = build_detector("dlib")
     large, small = detect(IMAGE)
-    assert large == pytest.approx((144, 132 + 8, 104))
-    assert small == pytest.approx((40, 50 + 4, 52))
+    assert large[:3] == pytest.approx((144, 132 + 8, 104))
+    assert small[:3] == pytest.approx((40, 50 + 4, 52))
     assert pickle.loads(pickle.dumps(detect))(IMAGE) == [large, small]
     monkeypatch.setitem(sys.modules, "dlib", None)
     with pytest.raises(UserError, match=r"dlib is not installed: pip install 'pgnface\[dlib\]'"):

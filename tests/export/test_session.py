@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from pgnface.data.cropping import SquareBox, crop, square_box
+from pgnface.data.cropping import SquareBox, box_warp, crop, square_box
 from pgnface.networks.inference import boxes_around, predict_faces
 
 pytest.importorskip("onnxruntime")
@@ -21,15 +21,28 @@ def picture(height=150, width=190, seed=0):
 
 
 @pytest.mark.parametrize(
-    "x, y, side",
-    [(90.3, 71.8, 40.0), (90, 70, 64), (80, 75, 128), (95.2, 60.1, 300.7), (5, 149, 100)],
-    ids=["enlarged", "alike", "halved", "larger than the photo", "over the border"],
+    "x, y, side, angle",
+    [
+        (90.3, 71.8, 40.0, 0),
+        (90, 70, 64, 0),
+        (80, 75, 128, 0),
+        (95.2, 60.1, 300.7, 0),
+        (5, 149, 100, 0),
+        (88, 64, 70, 25),
+        (20, 30, 200, -140),
+    ],
+    ids=[
+        *("enlarged", "alike", "halved", "larger than the photo", "over the border"),
+        *("turned", "turned over the border"),
+    ],
 )
-def test_cuts_as_the_package_does(x, y, side):
+def test_cuts_as_the_package_does(x, y, side, angle):
     photo = picture()
-    box = SquareBox(x, y, side)
+    box = SquareBox(x, y, side, angle)
     expected = crop(photo, box, 64)[0].transpose(2, 0, 1) / 255
-    found = session.cut_square(photo, box.edges[0], box.edges[1], side, 64)
+    warp = session.square_warp(session.Square(x, y, side, np.deg2rad(angle)), 64)
+    np.testing.assert_allclose(warp, box_warp(box, 64), atol=1e-12)
+    found = session.cut(photo, warp, 64)
     # OpenCV rounds to whole levels, twice where it averages blocks.
     assert np.abs(found - expected).max() < 2.01 / 255
 

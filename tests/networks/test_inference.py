@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pgnface.data.cropping import SquareBox
+from pgnface.data.cropping import SquareBox, box_warp, upright_square
 from pgnface.evaluation.metrics import sparse_nme
 from pgnface.geometry import apply_pose, solve_head_pose
 from pgnface.geometry.landmarks import LANDMARK_MIRROR
@@ -43,6 +43,27 @@ def test_uncrop_moves_points_and_pose_together(tiny_network, photo):
     assert torch.allclose(tiny_network.vertices(result)[0], vertices, atol=1e-3)
 
 
+def test_what_a_turned_crop_shows_is_turned_back(tiny_network, photo):
+    """A head of the same shape whose pose is turned in the photo, at any depth."""
+    box = SquareBox(60, 45, 64, angle=30)
+    crops, warps = crop_faces([photo], [box], SIZE)
+    prediction = predict(tiny_network, crops)
+    result = uncrop(prediction, warps)
+    linear = box_warp(box, SIZE)[:, :2]
+    turn = torch.block_diag(torch.from_numpy(linear), torch.tensor(2.0)).float()
+    for name in ("landmarks", "annotated_landmarks", "posed_landmarks"):
+        before, after = getattr(prediction, name)[0], getattr(result, name)[0]
+        moved = (before - before[0]) @ turn.T
+        torch.testing.assert_close(after - after[0], moved, atol=1e-3, rtol=1e-4)
+    points = tiny_network.model.landmark_points(result.identity, result.expression)
+    posed = apply_pose(result.pose, points)
+    torch.testing.assert_close(posed, result.posed_landmarks, atol=1e-3, rtol=1e-4)
+    grid = prediction.position_map[0].flatten(1)
+    moved = turn @ (grid - grid[:, :1])
+    grid = result.position_map[0].flatten(1)
+    torch.testing.assert_close(grid - grid[:, :1], moved, atol=1e-3, rtol=1e-4)
+
+
 def test_batches_do_not_change_the_result(tiny_network, photo):
     crops, _ = crop_faces([photo] * 2, BOXES, SIZE)
     one, two = predict(tiny_network, crops, 1), predict(tiny_network, crops, 2)
@@ -55,6 +76,17 @@ def test_a_second_pass_crops_around_the_landmarks(tiny_network, photo):
     assert not torch.equal(first.landmarks, second.landmarks)
     with pytest.raises(ValueError, match="passes"):
         predict_faces(tiny_network, [photo], BOXES[:1], passes=0)
+
+
+def test_known_boxes_are_only_turned_for_the_second_pass(random_network, photo):
+    first = predict_faces(random_network, [photo], BOXES[:1])
+    around = boxes_around(first)[0]
+    points = first.annotated_landmarks[0].numpy()
+    assert around == upright_square(points) and around.angle != 0
+    turned = [BOXES[0]._replace(angle=around.angle)]
+    expected = predict_faces(random_network, [photo], turned)
+    second = predict_faces(random_network, [photo], BOXES[:1], passes=2, keep_boxes=True)
+    assert torch.equal(second.landmarks, expected.landmarks)
 
 
 def test_the_networks_mode_is_kept(tiny_network, photo):

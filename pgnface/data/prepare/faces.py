@@ -169,7 +169,7 @@ def _sample(
         "frame": frame.number,
         "identity": frame.unit.identity or track,
         "track": track,
-        "box": list(box),
+        "box": list(box[:3]),
         "crop_box": [size / 2, size / 2, side],
         "crop_size": size,
         "image_size": [width, height],

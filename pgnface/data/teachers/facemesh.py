@@ -94,15 +94,14 @@ class FaceMesh:
         The face is cut out twice: by the box, and as MediaPipe cuts, by what was seen then, with
         the eyes level and a margin of half the face.
         """
-        mesh, angle = None, 0.0
         box = box._replace(side=box.side * _FIRST_MARGIN)
         for look in range(2):
-            warp = box_warp(box, INPUT_SIZE, angle)
+            warp = box_warp(box, INPUT_SIZE)
             crop = warp_image(image, warp, INPUT_SIZE)
             mesh, presence = self.run(crop)
             mesh = warp_points(warp, mesh)
             if look == 0:
-                box, angle = level_box(mesh)
+                box = level_box(mesh)
         if presence < 0:
             return None
         mirrored, _ = self.run(mirror_image(crop))
@@ -110,15 +109,15 @@ class FaceMesh:
         return Meshes(mesh, warp_points(warp, mirrored))
 
 
-def level_box(mesh: NDArray[np.float64]) -> tuple[SquareBox, float]:
-    """The square that MediaPipe cuts around a mesh ``(468, 3)``, and its turn in degrees."""
+def level_box(mesh: NDArray[np.float64]) -> SquareBox:
+    """The square that MediaPipe cuts around a mesh ``(468, 3)``: the eyes are level in it."""
     angle = float(level_angles(mesh[None])[0])
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     level = mesh[:, :2] @ turn.T
     low, high = level.min(0), level.max(0)
     x, y = turn.T @ ((low + high) / 2)
     side = _MARGIN * float((high - low).max())
-    return SquareBox(float(x), float(y), side), float(np.rad2deg(angle))
+    return SquareBox(float(x), float(y), side, float(np.rad2deg(angle)))
 
 
 class FaceMeshTeacher:

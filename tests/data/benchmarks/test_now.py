@@ -106,7 +106,7 @@ def test_folders_that_are_missing(tmp_path):
 def test_a_box(tmp_path):
     sides = {"left": np.float32(10.0), "top": 20, "right": 50.0, "bottom": 80, "score": 0.9}
     np.save(tmp_path / "box.npy", sides, allow_pickle=True)
-    assert read_box(tmp_path / "box.npy") == pytest.approx((30, 50, 81))
+    assert read_box(tmp_path / "box.npy")[:3] == pytest.approx((30, 50, 81))
 
 
 class Trap:

@@ -47,8 +47,8 @@ def test_the_square_around_a_mesh():
     turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0]])
     low, high = TEMPLATE.min(0), TEMPLATE.max(0)
     mesh = np.column_stack((TEMPLATE @ turn.T + [70, 90], TEMPLATE[:, 2]))
-    box, degrees = level_box(mesh)
-    assert degrees == pytest.approx(30)
+    box = level_box(mesh)
+    assert box.angle == pytest.approx(30)
     assert box.side == pytest.approx(1.5 * (high - low)[:2].max())
     np.testing.assert_allclose(box[:2], turn @ ((low + high) / 2) + [70, 90])
 

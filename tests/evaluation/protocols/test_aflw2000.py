@@ -90,9 +90,9 @@ def test_faces_that_the_detector_misses_count(root, tiny_network):
 def test_boxes():
     image, true = np.zeros((60, 80, 3), np.uint8), SquareBox(30, 20, 10)
     assert BoxRule("landmarks")(image, true) == true
-    jittered = np.array([BoxRule("jittered", seed)(image, true) for seed in range(200)])
+    jittered = np.array([BoxRule("jittered", seed)(image, true)[:3] for seed in range(200)])
     assert BoxRule("jittered", 7)(image, true) == SquareBox(*jittered[7])
-    changes = (jittered - true) / 10
+    changes = (jittered - true[:3]) / 10
     np.testing.assert_allclose(changes.min(0), -0.1, atol=0.005)
     np.testing.assert_allclose(changes.max(0), 0.1, atol=0.005)
     rule = BoxRule("detector")
@@ -109,8 +109,8 @@ def test_the_nearest_detection_is_the_face(monkeypatch):
 
 
 def test_more_passes(root, tiny_network):
-    once = evaluate_aflw2000(root, tiny_network)
-    again = evaluate_aflw2000(root, tiny_network, passes=2)
+    once = evaluate_aflw2000(root, tiny_network, passes=1)
+    again = evaluate_aflw2000(root, tiny_network)
     assert (once.facts["passes"], again.facts["passes"]) == (1, 2)
     assert once.nme["2d"]["position_map"].mean != again.nme["2d"]["position_map"].mean
 

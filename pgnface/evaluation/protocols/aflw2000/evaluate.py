@@ -57,7 +57,7 @@ def evaluate_aflw2000(
     bins: Sequence[float] = (0, 30, 60, 90),
     annotations: str | Path | None = None,
     boxes: str = "landmarks",
-    passes: int | None = None,
+    passes: int = 2,
     mirror: bool = True,
     batch_size: int = 32,
     balanced: int = 0,
@@ -80,8 +80,8 @@ def evaluate_aflw2000(
             ``reannotated68 (N, 2, 68)`` in pixels whose centres are integers.
         boxes: ``"landmarks"``, ``"detector"`` or ``"jittered"`` (:class:`.boxes.BoxRule`). A face
             that the detector misses counts, with the photo's central square for its box.
-        passes: times that the network sees a face, after the first in a crop around the landmarks
-            of the time before; by default one in the true box and two in others, as
+        passes: times that the network sees a face, after the first in a crop that the landmarks of
+            the time before turn upright and, but for true boxes, place anew; as
             :func:`pgnface.reconstruct` does.
         mirror: the network sees the mirror image of each face too, as there
             (:func:`pgnface.networks.inference.predict_both_sides`).
@@ -109,9 +109,10 @@ def evaluate_aflw2000(
     }
     basis = read_dense_basis(dense_model) if dense_model is not None else None
     rule = BoxRule(boxes, seed)
-    if passes is None:
-        passes = 1 if boxes == "landmarks" else 2
-    results = predict_samples(network, paths, rule, batch_size, skipped, basis, passes, mirror)
+    known = boxes == "landmarks"
+    results = predict_samples(
+        network, paths, rule, batch_size, skipped, basis, passes, mirror, keep_boxes=known
+    )
     if not results.paths:
         reason = next(iter(skipped.values()), "there are no images with a .mat beside them")
         raise UserError(

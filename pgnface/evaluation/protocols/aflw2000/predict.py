@@ -59,6 +59,7 @@ def predict_samples(
     basis: DenseBasis | None = None,
     passes: int = 1,
     mirror: bool = False,
+    keep_boxes: bool = False,
 ) -> Results:
     """Predict every sample; those that cannot be used go to ``skipped`` with the reason."""
     if batch_size < 1:
@@ -79,6 +80,7 @@ def predict_samples(
             [sample.box for sample in samples],
             passes=passes,
             mirror=mirror,
+            keep_boxes=keep_boxes,
         )
         if basis is not None:
             dense.append(_dense_errors(network, prediction, samples))
