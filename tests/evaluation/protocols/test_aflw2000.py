@@ -1,3 +1,4 @@
+import csv
 import json
 
 import cv2
@@ -50,6 +51,13 @@ def test_report_and_files(root, tiny_network, tmp_path):
     assert numbers["nme"]["2d"]["mean_shape"]["counts"] == [2, 1, 2]
     for name in ("cumulative_error.png", "faces.png"):
         assert (tmp_path / "out" / name).stat().st_size > 1000
+    with open(tmp_path / "out" / "faces.csv", newline="") as file:
+        faces = list(csv.DictReader(file))
+    assert [face["photo"] for face in faces] == [f"image{i:05d}.jpg" for i in range(5)]
+    np.testing.assert_allclose([float(face["yaw"]) for face in faces], YAWS, atol=1e-3)
+    mean = np.mean([float(face["posed_model"]) for face in faces])
+    assert mean == pytest.approx(report.nme["2d"]["posed_model"].overall, abs=1e-3)
+    assert {face["found"] for face in faces} == {"1"}
 
 
 def test_other_bins_and_other_annotations(root, tiny_network, tmp_path):
@@ -87,6 +95,18 @@ def test_faces_that_the_detector_misses_count(root, tiny_network):
     assert report.facts["passes"] == 2 and not report.skipped
 
 
+def test_the_faces_that_are_found_have_a_table(root, tiny_network, monkeypatch):
+    whole = evaluate_aflw2000(root, tiny_network)
+    detections = iter([[], *([SquareBox(60, 60, 90)] for _ in YAWS[1:])])
+    monkeypatch.setattr(boxes, "build_detector", lambda _: lambda image: next(detections))
+    report = evaluate_aflw2000(root, tiny_network, boxes="detector")
+    assert report.facts["missed"] == 1 and "2d_found" not in whole.nme
+    assert report.nme["2d"]["posed_model"].counts == (2, 1, 2)
+    found = report.nme["2d_found"]["posed_model"]
+    assert found.counts == (1, 1, 2)
+    assert found.means[0] == pytest.approx(float(report.errors["posed_model"][1]))
+
+
 def test_boxes():
     image, true = np.zeros((60, 80, 3), np.uint8), SquareBox(30, 20, 10)
     assert BoxRule("landmarks")(image, true) == true
@@ -96,7 +116,7 @@ def test_boxes():
     np.testing.assert_allclose(changes.min(0), -0.1, atol=0.005)
     np.testing.assert_allclose(changes.max(0), 0.1, atol=0.005)
     rule = BoxRule("detector")
-    assert rule(image, true) == SquareBox(40, 30, 80) and rule.missed == 1
+    assert rule(image, true) == SquareBox(40, 30, 80) and rule.found == [False]
 
 
 def test_the_nearest_detection_is_the_face(monkeypatch):
@@ -104,8 +124,9 @@ def test_the_nearest_detection_is_the_face(monkeypatch):
     monkeypatch.setattr(boxes, "build_detector", lambda _: lambda image: [far, near])
     rule = BoxRule("detector")
     image = np.zeros((60, 80, 3), np.uint8)
-    assert rule(image, SquareBox(30, 20, 10)) == near and rule.missed == 0
-    assert rule(image, SquareBox(45, 50, 10)) == SquareBox(40, 30, 80) and rule.missed == 1
+    assert rule(image, SquareBox(30, 20, 10)) == near
+    assert rule(image, SquareBox(45, 50, 10)) == SquareBox(40, 30, 80)
+    assert rule.found == [True, False]
 
 
 def test_more_passes(root, tiny_network):

@@ -26,7 +26,7 @@ class BoxRule:
         seed: of the jitter.
 
     Attributes:
-        missed: faces so far that the detector did not find.
+        found: of each face so far, whether its square is its own and not the photo's.
 
     Raises:
         UserError: for an unknown kind.
@@ -40,20 +40,19 @@ class BoxRule:
         self._kind = kind
         self._detect: Detector | None = build_detector("auto") if kind == "detector" else None
         self._rng = np.random.default_rng(seed)
-        self.missed = 0
+        self.found: list[bool] = []
 
     def __call__(self, image: NDArray[np.uint8], true: SquareBox) -> SquareBox:
         """The square of the face whose true one is ``true``."""
+        box = self._box(image, true)
+        self.found.append(box is not None)
+        return central_square(image) if box is None else box
+
+    def _box(self, image: NDArray[np.uint8], true: SquareBox) -> SquareBox | None:
         if self._kind == "jittered":
             x, y, side = self._rng.uniform(-self.JITTER, self.JITTER, 3)
             return SquareBox(true.x + x * true.side, true.y + y * true.side, true.side * (1 + side))
-        if self._detect is None:
-            return true
-        box = _nearest(self._detect(image), true)
-        if box is None:
-            self.missed += 1
-            return central_square(image)
-        return box
+        return true if self._detect is None else _nearest(self._detect(image), true)
 
 
 def _nearest(found: Sequence[SquareBox], true: SquareBox) -> SquareBox | None:

@@ -16,6 +16,7 @@ face model is the one that the data set was annotated with.
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -79,7 +80,8 @@ def evaluate_aflw2000(
         annotations: .npz with further 2D points to compare with: ``names (N,)`` and
             ``reannotated68 (N, 2, 68)`` in pixels whose centres are integers.
         boxes: ``"landmarks"``, ``"detector"`` or ``"jittered"`` (:class:`.boxes.BoxRule`). A face
-            that the detector misses counts, with the photo's central square for its box.
+            that the detector misses counts, with the photo's central square for its box; the table
+            "2d_found" is without those.
         passes: times that the network sees a face, after the first in a crop that the landmarks of
             the time before turn upright and, but for true boxes, place anew; as
             :func:`pgnface.reconstruct` does.
@@ -90,7 +92,8 @@ def evaluate_aflw2000(
         seed: of that subset and of the jitter.
         dense_model: files of the annotation's face model
             (:func:`.dense.read_dense_basis`); adds dense errors.
-        output: folder for metrics.json, cumulative_error.png and faces.png.
+        output: folder for metrics.json, cumulative_error.png, faces.png and, a row a face,
+            faces.csv.
 
     Raises:
         FileNotFoundError: when the folder is missing.
@@ -135,6 +138,11 @@ def evaluate_aflw2000(
             name: error_by_yaw(sparse_nme(points[deep], results.true[deep]), yaw[deep], bins)
             for name, points in methods.items()
         }
+    found = torch.tensor(rule.found)
+    if found.any() and not found.all():
+        tables["2d_found"] = {
+            name: error_by_yaw(values[found], yaw[found], bins) for name, values in errors.items()
+        }
     if balanced:
         chosen = balanced_subset(yaw, bins, balanced, seed)
         tables["2d_balanced"] = {
@@ -154,7 +162,7 @@ def evaluate_aflw2000(
             "boxes": boxes,
             "passes": passes,
             "mirror": mirror,
-            **({"missed": rule.missed} if boxes == "detector" else {}),
+            **({"missed": int((~found).sum())} if boxes == "detector" else {}),
             "images": len(results.paths),
             "left_out": len(skipped),
         },
@@ -177,6 +185,7 @@ def evaluate_aflw2000(
             output / "cumulative_error.png",
         )
         _write_contact_sheet(results, errors["position_map"], output / "faces.png")
+        _write_faces(results, errors, found, output / "faces.csv")
     return report
 
 
@@ -206,6 +215,21 @@ def _reannotated_table(extra, results: Results, methods, bins):
         for name, points in methods.items()
         if name != "mean_shape"
     }
+
+
+def _write_faces(results: Results, errors: dict[str, Tensor], found: Tensor, path: Path) -> None:
+    """A table with a row for each face: its true angles, and its 2D errors in percent."""
+    columns = {
+        "photo": [path.name for path in results.paths],
+        **dict(zip(("pitch", "yaw", "roll"), results.angles.T.tolist(), strict=True)),
+        **{name: values.tolist() for name, values in errors.items()},
+        "found": found.int().tolist(),
+    }
+    rows = zip(*columns.values(), strict=True)
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows([f"{v:.3f}" if isinstance(v, float) else v for v in row] for row in rows)
 
 
 def _write_contact_sheet(results: Results, errors: Tensor, path: Path) -> None:
