@@ -69,7 +69,9 @@ def read_sparse_points(path: str | Path) -> SparsePoints:
     except UserError:
         raise
     except (ValueError, KeyError, TypeError, EOFError) as error:
-        raise UserError(f"{path}: not a readable list of points ({error})") from error
+        raise UserError(
+            f"{path}: expected points in a .pts, .npy, .json or .txt file ({error})"
+        ) from error
     if points.ndim != 2 or points.shape[1] not in (2, 3):
         raise UserError(f"{path}: expected points (K, 2) or (K, 3), got shape {points.shape}")
     if ids is None and len(points) != LANDMARK_COUNT:

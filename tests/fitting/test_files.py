@@ -49,8 +49,8 @@ def test_json_names_the_vertices_and_what_is_missing(tmp_path):
     ("name", "text", "message"),
     [
         ("a.txt", "1 2\n3 4\n", "expected 68 landmarks, got 2 points"),
-        ("a.txt", "one two\n", "not a readable list of points"),
-        ("a.json", '{"ids": []}', "not a readable list of points"),
+        ("a.txt", "one two\n", r"expected points in a .pts, .npy, .json or .txt file"),
+        ("a.json", '{"ids": []}', r"expected points in a .pts, .npy, .json or .txt file"),
         ("a.json", '{"points": [[1, 2]], "vertex_ids": [1.5]}', "expected 1 whole numbers"),
         ("a.json", "[1, 2, 3]", "expected points .K, 2. or .K, 3."),
     ],
