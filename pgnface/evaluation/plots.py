@@ -140,7 +140,7 @@ def contact_sheet(
     figure = Figure(figsize=(2 * columns, 2.3 * sum(rows.values()) + 0.5 * len(rows)))
     parts = figure.subfigures(len(rows), 1, height_ratios=list(rows.values()), squeeze=False)[:, 0]
     for part, (name, count) in zip(parts, rows.items(), strict=True):
-        part.suptitle(name, fontsize=12)
+        part.suptitle(name, fontsize=12, y=1 - 0.05 / (2.3 * count))
         grid = part.subplots(count, columns, squeeze=False).ravel()
         part.subplots_adjust(0.01, 0.01, 0.99, 1 - 0.45 / (2.3 * count), 0.04, 0.16)
         for axes in grid:
@@ -153,5 +153,6 @@ def contact_sheet(
             axes.set(xlim=(0, width), ylim=(height, 0))
             axes.set_title(tile.caption, fontsize=8, pad=2)
     figure.text(0.99, 0.0, "predicted", color=PREDICTED, ha="right", va="top", fontsize=10)
-    figure.text(0.9, 0.0, "annotated", color=TRUE, ha="right", va="top", fontsize=10)
+    if any(len(tile.true) for tiles in sections.values() for tile in tiles):
+        figure.text(0.9, 0.0, "annotated", color=TRUE, ha="right", va="top", fontsize=10)
     return save_figure(figure, path)
