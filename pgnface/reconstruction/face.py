@@ -31,7 +31,7 @@ class Face:
 
     Attributes:
         photo: ``(H, W, 3)`` uint8 RGB, the picture that it was found in.
-        box: the square that the network saw.
+        box: the square that the network saw, in which the face is upright.
         vertices: ``(V, 3)`` in image space of the photo: pixels, x right, y down, z into the scene.
         landmarks: ``(68, 3)`` of the position map, in the style of the training annotations.
         posed_landmarks: ``(68, 3)`` of the posed face model, in the same style.
@@ -113,6 +113,7 @@ class Face:
         pitch, yaw, roll = self.angles
         return {
             "box": list(self.box.edges),
+            "box_angle": self.box.angle,
             "model": self.model.name,
             "pose": {
                 "pitch": pitch,

@@ -23,7 +23,8 @@ def test_pictures_files_and_facts(face, tmp_path):
     for suffix in ("glb", "obj", "ply"):
         assert face.save(tmp_path / f"face.{suffix}").stat().st_size > 1000
     facts = face.to_dict()
-    assert facts["box"] == [28, 13, 92, 77] and len(facts["landmarks_2d"]) == 68
+    assert facts["box"] == [28, 13, 92, 77] and facts["box_angle"] == 0
+    assert len(facts["landmarks_2d"]) == 68
     assert {"pitch", "yaw", "roll", "scale", "translation"} <= facts["pose"].keys()
     assert len(facts["identity"]) == 4 and facts["model"] == "tiny"
 
