@@ -178,6 +178,32 @@ def inference(
     return Case("inference", Inference(network), (_smooth_images(batch, size, device),), Floor())
 
 
+def two_looks(
+    encoder: str = "small",
+    batch: int = 16,
+    size: int = 128,
+    *,
+    device: str = "cpu",
+    model: str = "default",
+) -> Case:
+    """From photos and boxes to posed vertices as :func:`pgnface.reconstruct` looks: twice, with the
+    mirror image. Its floor is not counted.
+    """
+    from pgnface.data.cropping import SquareBox
+    from pgnface.networks.inference import predict_faces
+
+    side = 450
+    network = _network(encoder, size, model, device).for_inference()
+    photos = list((_smooth_images(batch, side, "cpu") * 255).byte().movedim(1, -1).numpy())
+
+    def run(boxes: Tensor) -> Tensor:
+        squares = [SquareBox(*box) for box in boxes.tolist()]
+        return network.vertices(predict_faces(network, photos, squares, passes=2, mirror=True))
+
+    boxes = torch.tensor([[side / 2, side / 2, side / 2]]).repeat(batch, 1)
+    return Case("two looks", run, (boxes,), Floor())
+
+
 @dataclass(frozen=True)
 class Inference:
     """From face crops ``(N, 3, S, S)`` to posed vertices, and all that is found on the way.

@@ -34,6 +34,7 @@ MAKERS = {
     "render with edges": lambda: steps.render(small(), edges=True),
     "multi-frame loss": lambda: steps.multiframe_loss("builtin", 1, 2, 24),
     "inference": lambda: steps.inference("small", 2, 32),
+    "two looks": lambda: steps.two_looks("small", 2, 32),
 }
 
 
