@@ -150,7 +150,7 @@ class TestAgreement:
         assert losses.map_agreement_loss(vertices, position_map, atlas, 100.0) == 0
         value = losses.map_agreement_loss(vertices + 3, position_map, atlas, 100.0)
         value.backward()
-        assert float(value) == pytest.approx(0.03, rel=1e-3) and vertices.grad.abs().sum() > 0
+        assert value.item() == pytest.approx(0.03, rel=1e-3) and vertices.grad.abs().sum() > 0
 
 
 class TestPose:
