@@ -116,7 +116,12 @@ def test_boxes():
     np.testing.assert_allclose(changes.min(0), -0.1, atol=0.005)
     np.testing.assert_allclose(changes.max(0), 0.1, atol=0.005)
     rule = BoxRule("detector")
-    assert rule(image, true) == SquareBox(40, 30, 80) and rule.found == [False]
+    assert rule(image, true) == boxes.typical_square(image) and rule.found == [False]
+
+
+def test_the_typical_square_is_that_of_the_data_set():
+    box = boxes.typical_square(np.zeros((450, 450, 3), np.uint8))
+    assert 220 < box.x < 235 and 270 < box.y < 280 and 255 < box.side < 275
 
 
 def test_the_nearest_detection_is_the_face(monkeypatch):
@@ -125,7 +130,7 @@ def test_the_nearest_detection_is_the_face(monkeypatch):
     rule = BoxRule("detector")
     image = np.zeros((60, 80, 3), np.uint8)
     assert rule(image, SquareBox(30, 20, 10)) == near
-    assert rule(image, SquareBox(45, 50, 10)) == SquareBox(40, 30, 80)
+    assert rule(image, SquareBox(45, 50, 10)) == boxes.typical_square(image)
     assert rule.found == [True, False]
 
 
