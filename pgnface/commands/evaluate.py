@@ -29,8 +29,8 @@ class Aflw2000:
     """File .npz with other 2D points to measure against: names (N,), reannotated68 (N, 2, 68)."""
     boxes: Literal["landmarks", "detector", "jittered"] = "landmarks"
     """Faces are cropped by the true landmarks' boxes, by the built-in detector (a face that it
-    misses counts, in the data set's typical square), or by true boxes off by up to 10 % in place and
-    size."""
+    misses counts, in the data set's typical square), or by true boxes off by up to 10 % in place
+    and size."""
     passes: int = 2
     """Times that the network sees a face, each but the first in a crop that the landmarks found
     before turn upright and, but for true boxes, place anew."""

@@ -80,8 +80,8 @@ def evaluate_aflw2000(
         annotations: .npz with further 2D points to compare with: ``names (N,)`` and
             ``reannotated68 (N, 2, 68)`` in pixels whose centres are integers.
         boxes: ``"landmarks"``, ``"detector"`` or ``"jittered"`` (:class:`.boxes.BoxRule`). A face
-            that the detector misses counts, with the data set's typical square for its box; the table
-            "2d_found" is without those.
+            that the detector misses counts, with the data set's typical square for its box; the
+            table "2d_found" is without those.
         passes: times that the network sees a face, after the first in a crop that the landmarks of
             the time before turn upright and, but for true boxes, place anew; as
             :func:`pgnface.reconstruct` does.
