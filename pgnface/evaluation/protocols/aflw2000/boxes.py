@@ -23,9 +23,9 @@ class BoxRule:
 
     Args:
         kind: ``"landmarks"``, the true square; ``"detector"``, that of the built-in detector which
-            lies nearest to it, or the data set's :func:`typical_square` where none is near; ``"jittered"``,
-            the true one with its centre moved by up to a tenth of its side in x and in y and its
-            side changed by up to a tenth, all uniform.
+            lies nearest to it, or the data set's :func:`typical_square` where none is near;
+            ``"jittered"``, the true one with its centre moved by up to a tenth of its side in x and
+            in y and its side changed by up to a tenth, all uniform.
         seed: of the jitter.
 
     Attributes:
