@@ -32,7 +32,7 @@ from pgnface.networks.inference import (
     resolve_network,
 )
 
-_MIRROR_LIMITS, _FIT_LIMITS = (8, 12, 16, 20, 30, np.inf), (1.5, 2, 2.5, 3, 4, np.inf)
+_MIRROR_LIMITS, _FIT_LIMITS = (8, 10, 12, 16, 20, np.inf), (1.5, 2, 2.5, 3, 4, np.inf)
 _QUANTILES = (0.01, 0.1, 0.5, 0.9, 0.99, 0.997, 1)
 _BATCH = 16
 

@@ -29,7 +29,7 @@ from pgnface.reconstruction.person import share_identity
 _SAME_FACE = 0.5
 # Of a face both are less: percent that the network sees differently in the mirror, and by which the
 # two kinds of landmarks differ. By tools/fit_face_check.py, to be chosen anew for new weights.
-_MIRROR_ERROR, _FIT_ERROR = 12.0, 2.5
+_MIRROR_ERROR, _FIT_ERROR = 10.0, 2.5
 
 
 class Rejected(NamedTuple):
