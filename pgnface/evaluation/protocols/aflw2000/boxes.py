@@ -29,7 +29,7 @@ class BoxRule:
         seed: of the jitter.
 
     Attributes:
-        found: of each face so far, whether its square is its own and not the photo's.
+        found: of each face so far, whether its square is its own and not the typical one.
 
     Raises:
         UserError: for an unknown kind.
