@@ -8,6 +8,7 @@ import torch
 from scipy.io import loadmat, savemat
 
 from pgnface._errors import UserError
+from pgnface.data.aflw2000 import list_samples
 from pgnface.data.annotation import read_annotation
 from pgnface.data.cropping import SquareBox
 from pgnface.evaluation.metrics import sparse_nme
@@ -15,6 +16,7 @@ from pgnface.evaluation.protocols.aflw2000 import boxes, evaluate_aflw2000, read
 from pgnface.evaluation.protocols.aflw2000.boxes import BoxRule
 from pgnface.evaluation.protocols.mean_shape import normalise_to_box, place_in_box
 from pgnface.geometry import Pose, rotation_from_angles
+from pgnface.training.checkpoint import SHIPPED
 
 YAWS = [0.0, 20.0, 45.0, -70.0, -351.0]
 
@@ -236,8 +238,6 @@ def test_mean_shape_in_the_true_box():
 @pytest.mark.kit
 def test_perfect_landmarks_of_the_kit(kit):
     """The benchmark's two annotations differ by about 3 % of the box when both are read rightly."""
-    from pgnface.data.aflw2000 import list_samples
-    from pgnface.data.annotation import read_annotation
     from pgnface.evaluation.protocols.aflw2000 import read_reannotations
 
     extra = read_reannotations(kit / "aflw2000_dev_extra.npz")
@@ -245,3 +245,16 @@ def test_perfect_landmarks_of_the_kit(kit):
     true = [torch.from_numpy(read_annotation(p.with_suffix(".mat")).landmarks) for p in paths]
     other = torch.stack([extra[path.stem] for path in paths]).double()
     assert 2.5 < sparse_nme(other, torch.stack(true)[..., :2]).mean() < 3.5
+
+
+@pytest.mark.kit
+@pytest.mark.parametrize("weights", SHIPPED)
+def test_the_shipped_weights_see_photos(kit, weights, tmp_path):
+    """They have learned from these photos: a guard of the whole path, not a measure of accuracy."""
+    for path in list_samples(kit / "aflw2000_dev")[::30]:
+        for file in (path, path.with_suffix(".mat")):
+            (tmp_path / file.name).symlink_to(file)
+    report = evaluate_aflw2000(tmp_path, weights, boxes="jittered")
+    assert report.facts["images"] == 50
+    assert report.nme["2d"]["position_map"].overall < 3
+    assert report.nme["2d"]["posed_model"].overall < 3
